@@ -1,0 +1,1 @@
+"""Plan, simulate, train and audit multi-stage training curricula"""
