@@ -1,0 +1,1 @@
+"""Data: which source, which sample, how it is packed and loaded"""

@@ -1,0 +1,94 @@
+"""The error tree on one screen, and the diagnostic that names a place in a plan
+
+CurriculumError            exit code 2: could not do it
+  FindingsError            exit code 1: understood, and something in it is wrong
+  RunError                 exit code 2: a run directory or checkpoint refuses
+  StoppedError             a signal asked for a clean stop: 130 or 143
+ValueProblem (ValueError)  a text that is no value, raised by leaves, placed by the compiler
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How bad a finding is; only errors stop a plan from being executed."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A place in a file: lines and columns from 1, in characters, the end exclusive."""
+
+    file: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """A second place that a finding speaks of."""
+
+    message: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding: which rule, how bad, where, what, and what to write instead."""
+
+    rule: str
+    message: str
+    span: Span | None = None
+    help: str | None = None
+    severity: Severity = Severity.ERROR
+    related: tuple[Related, ...] = ()
+
+    def __str__(self) -> str:
+        where = f"{self.span}: " if self.span else ""
+        way_out = f"; {self.help}" if self.help else ""
+        return f"{where}{self.severity}[{self.rule}]: {self.message}{way_out}"
+
+
+class CurriculumError(Exception):
+    """Whatever the program refuses with a sentence instead of a traceback."""
+
+    exit_code = 2
+
+
+class FindingsError(CurriculumError):
+    """The input was understood, and something in it is wrong or differs."""
+
+    exit_code = 1
+
+    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+        self.diagnostics = diagnostics
+        Exception.__init__(self, "\n".join(str(d) for d in diagnostics))
+
+
+class RunError(CurriculumError):
+    """A run cannot start, go on or be read: the sentence says why and what to do."""
+
+
+class StoppedError(CurriculumError):
+    """A signal asked for a clean stop; the step was finished and the checkpoint written."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        self.exit_code = 128 + signal_number
+        Exception.__init__(self, message)
+
+
+class ValueProblem(ValueError):
+    """A text that does not say a value of the wanted kind; `help` is what to write instead."""
+
+    def __init__(self, message: str, help: str | None = None) -> None:
+        self.help = help
+        ValueError.__init__(self, message)

@@ -1,0 +1,219 @@
+"""Amounts with units: "5.2T", "2000 steps", "5%" as exact values, and back to words
+
+Numbers are the decimals that were written: `.45` is 45/100, never a binary float.
+K M B T are decimal, Ki Mi Gi Ti binary.
+"""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from curriculum.errors import ValueProblem
+
+Unit = Literal["tokens", "steps", "seqs", "epochs", "share"]
+
+LARGEST = 10**18
+"""No amount may reach this: a plan counts in 64-bit integers."""
+
+_SUFFIXES = {
+    "": 1,
+    "K": 10**3,
+    "M": 10**6,
+    "B": 10**9,
+    "T": 10**12,
+    "Ki": 2**10,
+    "Mi": 2**20,
+    "Gi": 2**30,
+    "Ti": 2**40,
+}
+_DIGITS = r"[0-9](?:_?[0-9])*"
+_DECIMAL = rf"[+-]?(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})(?:[eE][+-]?[0-9]{{1,9}})?"
+_NUMBER = re.compile(rf"({_DECIMAL})(?:\s*/\s*({_DECIMAL}))?")
+_AMOUNT = re.compile(
+    rf"({_DECIMAL})\s*(Ki|Mi|Gi|Ti|K|M|B|T|)\s*(%|tokens?|steps?|seqs?|epochs?|)", re.ASCII
+)
+_STEP_MARK = re.compile(rf"step\s+({_DECIMAL})\s*(K|M|B|T|)", re.ASCII)
+_UNITS: dict[str, Unit] = {
+    "": "tokens",
+    "%": "share",
+    "token": "tokens",
+    "step": "steps",
+    "seq": "seqs",
+    "epoch": "epochs",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """An exact amount of something: `value` in `unit`; a share is a fraction of 1."""
+
+    value: Fraction
+    unit: Unit
+
+    def __str__(self) -> str:
+        match self.unit:
+            case "tokens":
+                return count_in_words(self.value)
+            case "share":
+                return f"{decimal_words(self.value * 100)}%"
+            case unit:
+                return f"{decimal_words(self.value)} {unit}"
+
+
+def parse_number(text: str) -> Fraction:
+    """Read a number exactly, `_` between digits allowed, `1/3` too.
+
+    >>> parse_number(".45"), parse_number("4.2e-4"), parse_number("50_000"), parse_number("1/3")
+    (Fraction(9, 20), Fraction(21, 50000), Fraction(50000, 1), Fraction(1, 3))
+    """
+    match = _NUMBER.fullmatch(text.strip())
+    if not match:
+        raise ValueProblem(f"`{_shown(text)}` is not a number", _number_help(text))
+    number = _decimal(match[1])
+    if match[2] is None:
+        return number
+    divisor = _decimal(match[2])
+    if divisor == 0:
+        raise ValueProblem(f"`{_shown(text)}` divides by zero")
+    return number / divisor
+
+
+def parse_amount(text: str) -> Amount:
+    """Read an amount: tokens when no unit is named.
+
+    >>> str(parse_amount("5.2T")), str(parse_amount("2_000 steps")), str(parse_amount("5%"))
+    ('5.2T', '2000 steps', '5%')
+    >>> parse_amount("558K seqs").value, parse_amount("8Ki").value
+    (Fraction(558000, 1), Fraction(8192, 1))
+    """
+    match = _AMOUNT.fullmatch(text.strip())
+    if not match:
+        raise ValueProblem(
+            f"`{_shown(text)}` is not an amount",
+            "write tokens (`5.2T`, `650_000`), `2000 steps`, `558K seqs` or a share (`10%`)",
+        )
+    unit = _UNITS[match[3].removesuffix("s")]
+    value = _decimal(match[1]) * _SUFFIXES[match[2]]
+    if unit == "share":
+        value = value / 100
+    if value < 0:
+        raise ValueProblem(f"`{_shown(text)}` is negative")
+    if value >= LARGEST:
+        raise ValueProblem(
+            f"`{_shown(text)}` is more than a plan can count (below 1e18)",
+            "check the suffix: K M B T are 1e3 1e6 1e9 1e12",
+        )
+    if unit in ("tokens", "steps", "seqs") and value.denominator != 1:
+        what = f" of {unit}" if match[3] else ""
+        raise ValueProblem(f"`{_shown(text)}` is not a whole number{what}")
+    return Amount(value, unit)
+
+
+def parse_mark(text: str) -> Amount:
+    """Read a mark: an amount, or `step 120_000`.
+
+    >>> parse_mark("step 120_000")
+    Amount(value=Fraction(120000, 1), unit='steps')
+    """
+    match = _STEP_MARK.fullmatch(text.strip())
+    if not match:
+        return parse_amount(text)
+    return parse_amount(f"{match[1]}{match[2]} steps")
+
+
+def parse_seq_len(text: str) -> int:
+    """Read a context length: a whole number of tokens, or Ki and Mi.
+
+    >>> parse_seq_len("8Ki"), parse_seq_len("32_768")
+    (8192, 32768)
+    """
+    amount = parse_amount(text)
+    decimal = re.search(r"([KM])(?:\s*tokens?)?$", text.strip())
+    if decimal and amount.unit == "tokens":
+        binary = parse_amount(f"{text.strip().removesuffix('tokens').strip()}i").value
+        raise ValueProblem(
+            f"`{_shown(text)}` is {decimal_words(amount.value)}",
+            f"did you mean {text.strip()}i ({decimal_words(binary)})?",
+        )
+    return whole(amount, "tokens", text)
+
+
+def whole(amount: Amount, unit: Unit, text: str) -> int:
+    """Return a whole positive number of `unit`, or say why it is none."""
+    if amount.unit != unit:
+        raise ValueProblem(f"`{_shown(text)}` is in {amount.unit}, wanted {unit}")
+    if amount.value.denominator != 1:
+        raise ValueProblem(f"`{_shown(text)}` is not a whole number of {unit}")
+    if amount.value < 1:
+        raise ValueProblem(f"`{_shown(text)}` is not positive")
+    return int(amount.value)
+
+
+def count_in_words(count: Fraction | int) -> str:
+    """Say a count shortly and exactly: the largest suffix with at most 2 digits after the point.
+
+    >>> count_in_words(5_200_000_000_000), count_in_words(16_777_216), count_in_words(650_000)
+    ('5.2T', '16777216', '650K')
+    """
+    for suffix in ("T", "B", "M", "K"):
+        scaled = Fraction(count) / _SUFFIXES[suffix]
+        if scaled >= 1 and (scaled * 10**2).denominator == 1:
+            return f"{decimal_words(scaled)}{suffix}"
+    return decimal_words(Fraction(count))
+
+
+def rounded_in_words(count: Fraction | int, digits: int = 3) -> str:
+    """Say a count to some significant digits, for tables.
+
+    >>> rounded_in_words(16_777_216), rounded_in_words(5_200_000_000_000), rounded_in_words(0)
+    ('16.8M', '5.2T', '0')
+    """
+    for suffix in ("T", "B", "M", "K"):
+        scaled = float(Fraction(count) / _SUFFIXES[suffix])
+        if scaled >= 1:
+            return f"{scaled:.{max(digits, len(str(int(scaled))))}g}{suffix}"
+    return f"{float(count):.{digits}g}"
+
+
+def decimal_words(value: Fraction | int) -> str:
+    """Write an exact number: as a finite decimal if it is one, else as a fraction.
+
+    >>> decimal_words(Fraction(9, 20)), decimal_words(Fraction(1, 3)), decimal_words(50_000)
+    ('0.45', '1/3', '50000')
+    """
+    value = Fraction(value)
+    twos = fives = 0
+    rest = value.denominator
+    while rest % 2 == 0:
+        rest, twos = rest // 2, twos + 1
+    while rest % 5 == 0:
+        rest, fives = rest // 5, fives + 1
+    if rest != 1:
+        return f"{value.numerator}/{value.denominator}"
+    places = max(twos, fives)
+    if places == 0:
+        return str(value.numerator)
+    digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
+    sign = "-" if value < 0 else ""
+    return f"{sign}{digits[:-places]}.{digits[-places:]}"
+
+
+def _decimal(text: str) -> Fraction:
+    exponent = re.search(r"[eE]([+-]?[0-9]+)$", text)
+    if (exponent and abs(int(exponent[1])) > 300) or len(text) > 400:
+        raise ValueProblem(f"`{_shown(text)}` has more digits than a plan can hold")
+    return Fraction(text.replace("_", ""))
+
+
+def _shown(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _number_help(text: str) -> str | None:
+    if text.strip().lower().lstrip("+-.") in ("nan", "inf", "infinity"):
+        return "write a finite number, or the word `unknown`"
+    if text.strip().endswith("%"):
+        return "write it as a decimal"
+    return None
