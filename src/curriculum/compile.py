@@ -1,0 +1,160 @@
+"""The compiler: from what was written to the exact plan, in an ordered list of passes
+
+    merge -> spec -> modules, sources -> order -> for each stage: parents, budget and batch, clocks
+          -> (all budgets known) -> for each stage: curves, mixture, optimizer -> digests
+
+Every pass reports what is wrong with its place and goes on with what is left, so that one run shows
+all problems of a file.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from curriculum.compile_draft import draft_stage
+from curriculum.compile_mixture import check_unfinished
+from curriculum.compile_parts import compile_modules, compile_sources, provenance_of, unused_names
+from curriculum.compile_stage import finish_stage
+from curriculum.compile_state import Draft, Outside, State
+from curriculum.errors import Diagnostic, FindingsError, Severity, Span
+from curriculum.graph import sorted_stages
+from curriculum.lock import with_digests
+from curriculum.merge import merged_text, read_plan_text
+from curriculum.plan import OutsideStage, Plan, Stage
+from curriculum.source_map import Map, walk
+from curriculum.spec import StageSpec, read_spec
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A plan with everything that is to be said of it; no plan where it could not be compiled."""
+
+    plan: Plan | None
+    findings: tuple[Diagnostic, ...] = field(default=())
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        return tuple(f for f in self.findings if f.severity is Severity.ERROR)
+
+
+def compile_file(path: Path, settings: Sequence[str] = ()) -> Compiled:
+    """Compile a plan file; `settings` are `key=value` texts that replace keys.
+
+    Raises `CurriculumError` when the file cannot be read at all; whatever is wrong inside it is a
+    finding.
+    """
+    try:
+        root, problems = read_plan_text(path, settings)
+    except FindingsError as error:
+        return Compiled(None, error.diagnostics)
+    return _compile(root, problems)
+
+
+def compile_text(text: str, file: str = "plan.yaml") -> Compiled:
+    """Compile a plan from a text that extends no other file."""
+    try:
+        root, problems = merged_text(text, file)
+    except FindingsError as error:
+        return Compiled(None, error.diagnostics)
+    return _compile(root, problems)
+
+
+def _compile(root: Map, problems: list[Diagnostic]) -> Compiled:
+    spec, found = read_spec(root)
+    state = State(spec, [*problems, *found])
+    state.modules = compile_modules(state)
+    state.sources = compile_sources(state)
+    order = _order(state)
+    for name in order:
+        draft = draft_stage(state, spec.stages[name])
+        if isinstance(draft, Draft):
+            state.drafts[name] = draft
+        elif isinstance(draft, Outside):
+            state.outside[name] = draft
+    stages: list[Stage] = []
+    for name in order:
+        if name in state.drafts and (stage := finish_stage(state, state.drafts[name])) is not None:
+            state.stages[name] = stage
+            stages.append(stage)
+    for name in order:
+        _check_unfinished(state, name)
+    findings = _in_order(state.problems)
+    if any(f.severity is Severity.ERROR for f in findings):
+        return Compiled(None, findings)
+    plan = Plan(
+        name=spec.name,
+        seed=spec.seed,
+        modules=state.modules,
+        sources=state.sources,
+        stages=tuple(stages),
+        outside=tuple(OutsideStage(n, state.outside[n].checkpoint) for n in state.outside),
+        unknown=tuple(state.unknown.values()),
+        provenance=provenance_of(state),
+        places=_places(root),
+        unused=unused_names(spec),
+    )
+    return Compiled(with_digests(plan), findings)
+
+
+def _check_unfinished(state: State, name: str) -> None:
+    """Say what else is wrong with a stage that was refused; never lose a stage in silence."""
+    if name in state.stages or name in state.outside or name in state.unknown:
+        return
+    spec = state.spec.stages[name]
+    if spec.mixture is not None:
+        check_unfinished(state, spec.mixture)
+    if not any(problem.severity is Severity.ERROR for problem in state.problems):
+        state.report(
+            "not-compiled",
+            f"stage `{name}` was refused and nobody said why",
+            spec.name.span,
+            "this is a mistake of the compiler: please report it",
+        )
+
+
+def _places(root: Map) -> dict[str, Span]:
+    """Return the place of every value: of one that covers several lines, its key's."""
+    places: dict[str, Span] = {}
+    for path, node in walk(root):
+        if path:
+            places.setdefault(path, node.span)
+        if isinstance(node, Map):
+            for key, value in node.entries:
+                if value.span.line != value.span.end_line:
+                    places[f"{path}.{key.text}" if path else key.text] = key.span
+    return places
+
+
+def _order(state: State) -> list[str]:
+    """Return the stages with parents first; report cycles and parents that there are not."""
+    spec = state.spec
+    parents = {name: _wanted(stage) for name, stage in spec.stages.items()}
+    order, cyclic = sorted_stages(parents)
+    for name in cyclic:
+        stage = spec.stages[name]
+        ring = " -> ".join(dict.fromkeys([name, *(p for p in parents[name] if p in cyclic)]))
+        state.report(
+            "cycle",
+            f"stage `{name}` follows itself in the end ({ring} -> ...)",
+            stage.init_span or stage.span,
+            "a stage starts from stages that are over before it",
+        )
+    return order
+
+
+def _wanted(stage: StageSpec) -> list[str]:
+    """Return every stage that this one must come after."""
+    points = [*(stage.init or {}).values(), stage.init_all, stage.keep]
+    names = [point.stage for point in points if point is not None]
+    return names + list(stage.mixture.replayed() if stage.mixture else ())
+
+
+def _in_order(problems: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Return each problem once, in the order of its place."""
+    unique = dict.fromkeys(problems)
+
+    def place(problem: Diagnostic) -> tuple[str, int, int]:
+        span = problem.span
+        return (span.file, span.line, span.column) if span else ("", 0, 0)
+
+    return tuple(sorted(unique, key=place))

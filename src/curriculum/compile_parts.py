@@ -1,0 +1,127 @@
+"""Modules, sources, provenance and unused names of a plan, from their specs"""
+
+from collections.abc import Iterator
+
+from curriculum.compile_state import State
+from curriculum.models.presets import shape_of
+from curriculum.plan import Module, Provenance, Source
+from curriculum.riding import tokens_of
+from curriculum.source_map import Scalar, shown, walk
+from curriculum.spec import MixSpec, OptimizerSpec, PlanSpec
+from curriculum.units import decimal_words
+from curriculum.words import OPTIMIZER_DEFAULTS
+
+
+def compile_modules(state: State) -> dict[str, Module]:
+    """Give every module its shape."""
+    modules = {}
+    for name, spec in state.spec.modules.items():
+        try:
+            shape = shape_of(spec.preset.text, spec.overrides)
+        except ValueError as error:
+            state.report("module-shape", str(error), spec.span)
+            continue
+        modules[name] = Module(name, spec.preset.text, shape)
+    kinds: dict[str, str] = {}
+    for name, module in modules.items():
+        if (other := kinds.setdefault(module.shape.kind, name)) != name:
+            state.report(
+                "one-module-of-a-kind",
+                f"modules `{other}` and `{name}` are both of kind {module.shape.kind}",
+                state.spec.modules[name].span,
+                "keep one of them",
+            )
+    return modules
+
+
+def compile_sources(state: State) -> dict[str, Source]:
+    """Give every source its size."""
+    return {
+        name: Source(
+            name,
+            spec.modality,
+            tokens_of(spec.tokens) if spec.tokens else None,
+            spec.holdout,
+            spec.max_epochs,
+            spec.image_share,
+            spec.path,
+        )
+        for name, spec in state.spec.sources.items()
+    }
+
+
+def provenance_of(state: State) -> tuple[Provenance, ...]:
+    """List every value that is assumed, derived, in conflict, unknown or a default."""
+    found = []
+    covered: list[str] = []
+    for path, node in walk(state.spec.root):
+        if any(path.startswith(f"{c}.") or path.startswith(f"{c}[") for c in covered):
+            continue
+        if node.tag is not None:
+            covered.append(path)
+            found.append(Provenance(node.tag, path, shown(node), node.span))
+        elif isinstance(node, Scalar) and node.text == "unknown":
+            found.append(Provenance("unknown", path, "unknown", node.span))
+    for name in sorted(state.used_optimizers):
+        found += _defaults(f"optimizers.{name}", state.spec.optimizers[name])
+    if state.spec.seed_is_default:
+        found.append(Provenance("default", "seed", "0", None))
+    return tuple(found)
+
+
+def _defaults(
+    path: str, spec: OptimizerSpec, above: frozenset[str] = frozenset()
+) -> list[Provenance]:
+    said = above | set(spec.values)
+    found = [
+        Provenance("default", f"{path}.{name}", value_words(value), spec.kind.span)
+        for name, value in OPTIMIZER_DEFAULTS[spec.kind.text].items()
+        if name not in said
+    ]
+    for part, part_spec in spec.parts.items():
+        known = frozenset(said | set(OPTIMIZER_DEFAULTS[spec.kind.text]))
+        found += _defaults(f"{path}.{part}", part_spec, known)
+    return found
+
+
+def value_words(value: object) -> str:
+    """Write a value as the plan language would."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return decimal_words(value) if isinstance(value, int) else f"{value:g}"
+
+
+def unused_names(spec: PlanSpec) -> tuple[str, ...]:
+    """Return the paths of modules, sources, schedules, optimizers and outside checkpoints that no
+    stage names."""
+    stages = spec.stages.values()
+    points = [p for s in stages for p in (*(s.init or {}).values(), s.init_all) if p is not None]
+    starts = {point.stage for point in points}
+    outside = {name: s.checkpoint for name, s in spec.stages.items() if s.checkpoint}
+    whole = {s.init_all.stage for s in stages if s.init_all is not None}
+    modules = {module for s in stages for module in s.init or {}}
+    modules |= {w.text for name in whole if name in outside for w in outside[name].gives}
+    rides = [r for s in stages for r in (s.lr, *(s.lr_by_target or {}).values()) if r is not None]
+    schedules = {ride.schedule.text for ride in rides if ride.schedule is not None}
+    for _, _, node in (d for s in stages for d in s.dotted if d[0][0] == "lr"):
+        schedules |= {n.text for _, n in walk(node) if isinstance(n, Scalar)}
+    sources = {name for s in stages if s.mixture for name in _sources_of(s.mixture)}
+    optimizers = {s.optimizer.text for s in stages if s.optimizer is not None}
+    return (
+        *(f"modules.{n}" for n in spec.modules if n not in modules),
+        *(f"optimizers.{n}" for n in spec.optimizers if n not in optimizers),
+        *(f"sources.{n}" for n in spec.sources if n not in sources),
+        *(f"schedules.{n}" for n in spec.schedules if n not in schedules),
+        *(f"stages.{n}" for n in outside if n not in starts),
+    )
+
+
+def _sources_of(mix: MixSpec) -> Iterator[str]:
+    yield from (word.text for word in mix.by_size)
+    for node in mix.nodes:
+        if node.of is None:
+            yield node.name.text
+        else:
+            yield from _sources_of(node.of)

@@ -1,0 +1,95 @@
+"""What the compiler's passes share: the spec, what is compiled so far, and the problems found"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from curriculum.batch import Batch
+from curriculum.errors import Diagnostic, Related, Span
+from curriculum.plan import Budget, Checkpoint, Module, Source, Stage, Start, UnknownStage
+from curriculum.riding import Clock, Rider
+from curriculum.source_map import Map
+from curriculum.spec import PlanSpec, RideSpec, StageSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """An outside checkpoint, drafted."""
+
+    name: str
+    checkpoint: Checkpoint
+
+
+@dataclass(slots=True)
+class Draft:
+    """A stage whose parents, budget, batch and clocks are known, but not yet its curves."""
+
+    spec: StageSpec
+    init: Mapping[str, Start]
+    kept: "tuple[Draft, int] | None"  # the ancestor that `keep` names, and the step it was left at
+    train: tuple[str, ...]
+    count: str
+    budget: Budget
+    steps: int
+    batch: Batch
+    full_batch: Batch  # without the proxy's scale
+    full_steps: int
+    uniform_ride: RideSpec | None  # one ride for all trained modules
+    rides: Mapping[str, RideSpec]
+    clocks: Mapping[str, Clock]  # by schedule, where it stands when the stage begins
+    ridden: frozenset[str]  # the schedules that this stage rides on
+    seed: int
+    own_seed: bool
+
+    @property
+    def name(self) -> str:
+        return self.spec.name.text
+
+    @property
+    def step_share(self) -> Fraction:
+        return Fraction(self.steps, self.full_steps)
+
+    def rider(self, clock: Clock) -> Rider:
+        """This stage as a rider of a clock."""
+        return Rider(
+            self.name,
+            self.batch,
+            self.budget.tokens,
+            self.steps,
+            clock.tokens,
+            clock.steps,
+            self.step_share,
+        )
+
+
+@dataclass(slots=True)
+class State:
+    """The compiler's workbench."""
+
+    spec: PlanSpec
+    problems: list[Diagnostic]
+    modules: dict[str, Module] = field(default_factory=dict)
+    sources: dict[str, Source] = field(default_factory=dict)
+    outside: dict[str, Outside] = field(default_factory=dict)
+    drafts: dict[str, Draft] = field(default_factory=dict)
+    stages: dict[str, Stage] = field(default_factory=dict)
+    unknown: dict[str, UnknownStage] = field(default_factory=dict)
+    used_optimizers: set[str] = field(default_factory=set)
+
+    def is_declared(self, section: str, name: str) -> bool:
+        """Say whether the text declares a name, also where it could not be read."""
+        node = self.spec.root.get(section)
+        if isinstance(node, Map):
+            return node.key(name) is not None
+        return node is not None
+
+    def report(
+        self,
+        rule: str,
+        message: str,
+        span: Span,
+        help: str | None = None,
+        related: tuple[Related, ...] = (),
+    ) -> None:
+        """Note a problem at a place."""
+        self.problems.append(Diagnostic(rule, message, span, help, related=related))

@@ -1,0 +1,113 @@
+"""What a stage costs in FLOPs, module by module; None where the plan does not say
+
+The convention is `models/flops.py`'s (6 N_active + attention over every pair of positions), with
+what a plan adds to it:
+
+- the LLM's attention sees the whole packed sequence (`seq_len`), documents' borders ignored; the
+  ViT's sees one image of the size of its position grid, or the sequence where that is shorter;
+- image positions are what a source's `image_share` says; each was merge x merge ViT patches;
+- a frozen module costs its forward pass, and the gradient of its inputs where a trained module
+  stands before it. A module of which only parts are trained counts as frozen with gradient through.
+
+How many caption tokens belong to an image no plan says: text tower and captioner are None.
+"""
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+
+from curriculum.models.flops import Gradient, train_flops_per_token
+from curriculum.models.shapes import Shape, VitShape
+from curriculum.plan import Plan, Stage
+
+CONVENTION = "6 N_active + attention over all pairs of positions, no recomputation"
+
+# What each kind of module reads from, nearest first; gradient flows back along these.
+_BEFORE = {
+    "vit": (),
+    "projector": ("vit",),
+    "llm": ("projector", "vit"),
+    "captioner": ("vit",),
+    "text_tower": (),
+}
+
+
+def stage_flops(plan: Plan, stage: Stage) -> dict[str, int | None]:
+    """Return the FLOPs of all steps of a stage for every module that is there, frozen ones too."""
+    shapes = {name: plan.modules[name].shape for name in stage.modules}
+    counted = shapes[stage.count].kind if stage.count in shapes else stage.count
+    merge = next((s.merge for s in shapes.values() if isinstance(s, VitShape)), 1)
+    # In LLM positions, each of merge x merge patches; where the ViT counts, all tokens are patches.
+    every = Fraction(stage.tokens, merge**2)
+    images = every if counted == "vit" else image_positions(plan, stage)
+    flops: dict[str, int | None] = {}
+    for name, shape in shapes.items():
+        how = gradient(stage, name, shapes)
+        match shape.kind:
+            case "llm" if counted == "llm":
+                flops[name] = _packed(stage, shape, how)
+            case "vit":
+                each = _per_patch(stage, shape, how, counted, merge)
+                flops[name] = None if images is None else int(images * merge**2 * each)
+            case "projector":
+                each = train_flops_per_token(shape, 0, how)
+                flops[name] = None if images is None else int(images * each)
+            case _:
+                flops[name] = None
+    return flops
+
+
+def known_flops(flops: Mapping[str, int | None]) -> tuple[int, tuple[str, ...]]:
+    """Return the sum over the modules whose cost is known, and the names of the others.
+
+    >>> known_flops({"llm": 6, "vit": None})
+    (6, ('vit',))
+    """
+    missing = tuple(name for name, count in flops.items() if count is None)
+    return sum(count for count in flops.values() if count is not None), missing
+
+
+def image_positions(plan: Plan, stage: Stage) -> Fraction | None:
+    """Return the LLM positions of a stage that images fill, exactly; None where nobody says."""
+    total = Fraction(0)
+    for name, tokens in stage.mixture.ideal_tokens(stage.steps).items():
+        source = plan.sources[name]
+        share = source.image_share
+        if share is None and source.modality == "text":
+            share = Fraction(0)
+        if share is None and tokens:
+            return None
+        total += tokens * (share or 0)
+    return total
+
+
+def gradient(stage: Stage, name: str, shapes: Mapping[str, Shape]) -> Gradient:
+    """Return how much of the backward pass a module of a stage takes part in."""
+    if name in stage.train:
+        return Gradient.TRAINED
+    before = _BEFORE.get(shapes[name].kind, ())
+    upstream = [other for other, shape in shapes.items() if shape.kind in before]
+    through = _trains_any(stage, [name, *upstream])
+    return Gradient.THROUGH if through else Gradient.NONE
+
+
+def _trains_any(stage: Stage, names: Iterable[str]) -> bool:
+    modules = {target.partition("/")[0] for target in stage.train}
+    return any(name in modules for name in names)
+
+
+def _packed(stage: Stage, shape: Shape, how: Gradient) -> int:
+    """FLOPs of all steps of a module that reads the packed sequences."""
+    total = 0
+    ends = [*(piece.first_step for piece in stage.batch.pieces[1:]), stage.steps]
+    for piece, end in zip(stage.batch.pieces, ends, strict=True):
+        tokens = (end - piece.first_step) * piece.tokens_per_step
+        total += tokens * train_flops_per_token(shape, piece.seq_len, how)
+    return total
+
+
+def _per_patch(stage: Stage, shape: Shape, how: Gradient, counted: str, merge: int) -> int:
+    assert isinstance(shape, VitShape)
+    grid = shape.position_rows * shape.position_columns
+    shortest = min(piece.seq_len for piece in stage.batch.pieces)
+    room = shortest if counted == "vit" else shortest * merge**2
+    return train_flops_per_token(shape, min(grid, room), how)

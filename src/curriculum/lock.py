@@ -1,0 +1,93 @@
+"""The compiled plan as a file: deterministic, no times, no machine
+
+A lock holds pieces, not steps; `digest.py` says what its digests cover.
+"""
+
+import json
+from dataclasses import asdict
+
+from curriculum.digest import ORDER, prefix_digest, with_digests
+from curriculum.errors import CurriculumError, Diagnostic, FindingsError, Span
+from curriculum.lock_json import (
+    module_json,
+    outside_json,
+    read_module,
+    read_outside,
+    read_source,
+    read_stage,
+    read_unknown,
+    source_json,
+    stage_json,
+)
+from curriculum.plan import Plan
+
+FORMAT = 1
+
+
+def write_lock(plan: Plan) -> str:
+    """Write a plan as a lock: the same bytes for the same plan on any machine."""
+    lock = {
+        "format": FORMAT,
+        "plan": plan.name,
+        "digest": plan.digest,
+        "order": ORDER,
+        "seed": plan.seed,
+        "modules": {n: module_json(m) for n, m in plan.modules.items()},
+        "sources": {n: source_json(s) for n, s in plan.sources.items()},
+        "outside": {
+            o.name: {**outside_json(plan, o), "path": o.checkpoint.path, "digest": o.digest}
+            for o in plan.outside
+        },
+        "unknown": [asdict(u) for u in plan.unknown],
+        "stages": [{**stage_json(s), "digest": s.digest} for s in plan.stages],
+    }
+    return json.dumps(lock, indent=1, sort_keys=True, ensure_ascii=True) + "\n"
+
+
+def read_lock(text: str, file: str) -> Plan:
+    """Read a lock back; raises `FindingsError` when it is no lock or was edited."""
+    try:
+        lock = json.loads(text)
+        if lock["format"] != FORMAT:
+            raise CurriculumError(f"{file}: a lock of format {lock['format']}, this reads {FORMAT}")
+        if lock["order"] != ORDER:
+            raise CurriculumError(
+                f"{file}: made for data order {lock['order']}, this program draws by {ORDER}"
+            )
+        plan = Plan(
+            name=lock["plan"],
+            seed=lock["seed"],
+            modules={n: read_module(n, m) for n, m in lock["modules"].items()},
+            sources={n: read_source(n, s) for n, s in lock["sources"].items()},
+            stages=tuple(read_stage(s) for s in lock["stages"]),
+            outside=tuple(read_outside(n, o) for n, o in lock["outside"].items()),
+            unknown=tuple(read_unknown(u) for u in lock["unknown"]),
+        )
+        plan, said = with_digests(plan), lock["digest"]
+    except json.JSONDecodeError as error:
+        marked = "<<<<<<<" in text and ">>>>>>>" in text
+        why = "it holds conflict markers" if marked else f"not JSON: {error.msg}"
+        raise _refused(file, error.lineno, error.colno, why) from None
+    except _NO_LOCK as error:
+        raise _refused(file, 1, 1, f"not a lock of this program ({error!r})") from None
+    if plan.digest != said:
+        raise _refused(file, 1, 1, "its digest is not that of what it holds: it was edited by hand")
+    return plan
+
+
+_NO_LOCK = (
+    LookupError, TypeError, ValueError, AttributeError, AssertionError, ArithmeticError,
+    RecursionError,
+)  # fmt: skip
+"""What reading a JSON that is no lock may stumble over."""
+
+
+def _refused(file: str, line: int, column: int, why: str) -> FindingsError:
+    span = Span(file, line, column, line, column + 1)
+    help = "write it anew: curriculum plan FILE -o LOCK"
+    return FindingsError(
+        (Diagnostic("broken-lock", f"the lock cannot be read: {why}", span, help),)
+    )
+
+
+__all__ = ["FORMAT", "ORDER", "prefix_digest", "read_lock", "with_digests", "write_lock"]

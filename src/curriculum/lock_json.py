@@ -1,0 +1,231 @@
+"""The values of a compiled plan as JSON and back: exact numbers as words, pieces as rows"""
+
+from dataclasses import asdict
+from fractions import Fraction
+from typing import Any
+
+from curriculum.batch import Batch, BatchPiece
+from curriculum.curve import Curve, Piece
+from curriculum.mixture import Mixture, Node
+from curriculum.models.presets import shape_of
+from curriculum.plan import (
+    Budget,
+    Checkpoint,
+    Module,
+    OptimizerRule,
+    OutsideStage,
+    Plan,
+    Ride,
+    Source,
+    Stage,
+    Start,
+    UnknownStage,
+)
+from curriculum.rope import Rope
+from curriculum.units import decimal_words, parse_number
+
+Json = dict[str, Any]
+
+# To JSON
+
+
+def piece_json(p: Piece) -> list[Any]:
+    """Write a piece, its numbers exactly."""
+    knob = None if p.knob is None else decimal_words(p.knob)
+    ends = [decimal_words(p.a), decimal_words(p.b)]
+    return [p.shape, p.unit, p.first_step, p.start, p.end, *ends, knob]
+
+
+def curve_json(curve: Curve | None) -> list[list[Any]] | None:
+    """Write a curve as its pieces; None where it is unknown."""
+    return None if curve is None else [piece_json(p) for p in curve.pieces]
+
+
+def node_json(node: Node) -> Json:
+    """Write a node of a mixture with all below it."""
+    return {
+        "name": node.name,
+        "ratio": "rest" if node.ratio is None else curve_json(node.ratio),
+        "source": node.source,
+        "of": [node_json(child) for child in node.children],
+    }
+
+
+def module_json(module: Module) -> Json:
+    """Write a module with its whole shape."""
+    shape: Any = module.shape  # each kind of shape is a dataclass, their common face is not
+    return {"preset": module.preset, "kind": module.shape.kind, "shape": asdict(shape)}
+
+
+def source_json(source: Source, with_path: bool = True) -> Json:
+    """Write a source; where it lies is no mathematics."""
+    known = {
+        "modality": source.modality,
+        "tokens": source.tokens,
+        "holdout": decimal_words(source.holdout),
+        "max_epochs": None if source.max_epochs is None else decimal_words(source.max_epochs),
+        "image_share": None if source.image_share is None else decimal_words(source.image_share),
+    }
+    return {**known, "path": source.path} if with_path else known
+
+
+def outside_json(plan: Plan, outside: OutsideStage) -> Json:
+    """Write an outside checkpoint; fresh weights in its place come from the plan's seed."""
+    return {
+        "name": outside.name,
+        "gives": list(outside.checkpoint.gives),
+        "stand_in": outside.checkpoint.stand_in,
+        "seed": plan.seed if outside.checkpoint.stand_in else None,
+    }
+
+
+def stage_json(stage: Stage) -> Json:
+    """Write a stage, its digest left out."""
+    return {
+        **fixed_json(stage),
+        "batch": [[p.first_step, p.batch_seqs, p.seq_len] for p in stage.batch.pieces],
+        "lr": {t: curve_json(c) for t, c in stage.lr.items()},
+        "loss": {t: curve_json(c) for t, c in stage.loss.items()},
+        "set": {t: curve_json(c) for t, c in stage.settings.items()},
+        "mixture": [node_json(root) for root in stage.mixture.roots],
+        **extent_json(stage),
+    }
+
+
+def fixed_json(stage: Stage) -> Json:
+    """What is the same at every step of a stage."""
+    return {
+        "name": stage.name,
+        "init": {m: [s.stage, s.step, s.carries_state] for m, s in stage.init.items()},
+        "train": list(stage.train),
+        "count": stage.count,
+        "optimizer": {t: {"kind": r.kind, **r.values} for t, r in stage.optimizer.items()},
+        "rope": {m: decimal_words(r.base) for m, r in stage.rope.items()},
+        "packing": stage.packing,
+        "seed": stage.seed,
+        "own_seed": stage.own_seed,
+    }
+
+
+def extent_json(stage: Stage) -> Json:
+    """What only the whole of a stage has: its budget, its length, and how it rides."""
+    rides = {
+        t: [r.schedule, r.instance, r.tokens_before, r.steps_before, decimal_words(r.scale), r.jump]
+        for t, r in stage.rides.items()
+    }
+    budget = [stage.budget.words, stage.budget.tokens, stage.budget.round_down]
+    return {"rides": rides, "steps": stage.steps, "budget": budget}
+
+
+# From JSON
+
+
+def read_curve(pieces: list[list[Any]] | None) -> Curve | None:
+    """Read what `curve_json` wrote."""
+    if pieces is None:
+        return None
+    return Curve(
+        tuple(
+            Piece(
+                shape, unit, first, start, end, parse_exact(a), parse_exact(b),
+                None if knob is None else parse_exact(knob),
+            )
+            for shape, unit, first, start, end, a, b, knob in pieces
+        )
+    )  # fmt: skip
+
+
+def parse_exact(text: str) -> Fraction:
+    """Read what `decimal_words` wrote, however long.
+
+    >>> parse_exact("0.45"), parse_exact("1/3")
+    (Fraction(9, 20), Fraction(1, 3))
+    """
+    return parse_number(text) if len(text) < 100 else Fraction(text)
+
+
+def read_node(node: Json) -> Node:
+    """Read what `node_json` wrote."""
+    ratio = None if node["ratio"] == "rest" else read_curve(node["ratio"])
+    children = tuple(read_node(child) for child in node["of"])
+    return Node(node["name"], ratio, node["source"], children)
+
+
+def read_module(name: str, module: Json) -> Module:
+    """Read what `module_json` wrote."""
+    shape = {k: v for k, v in module["shape"].items() if k != "kind"}
+    return Module(name, module["preset"], shape_of(module["preset"], shape))
+
+
+def read_source(name: str, source: Json) -> Source:
+    """Read what `source_json` wrote."""
+
+    def exact(key: str) -> Fraction | None:
+        return None if source[key] is None else parse_exact(source[key])
+
+    return Source(
+        name,
+        source["modality"],
+        source["tokens"],
+        exact("holdout") or Fraction(0),
+        exact("max_epochs"),
+        exact("image_share"),
+        source["path"],
+    )
+
+
+def read_outside(name: str, outside: Json) -> OutsideStage:
+    """Read what `outside_json` wrote."""
+    checkpoint = Checkpoint(tuple(outside["gives"]), outside["path"], outside["stand_in"])
+    return OutsideStage(name, checkpoint)
+
+
+def read_unknown(unknown: Json) -> UnknownStage:
+    """Read a stage that nobody can compile."""
+    return UnknownStage(
+        unknown["name"],
+        tuple(unknown["parents"]),
+        unknown["asked_tokens"],
+        tuple(unknown["missing"]),
+    )
+
+
+def read_stage(stage: Json) -> Stage:
+    """Read what `stage_json` wrote."""
+    pieces: list[BatchPiece] = []
+    tokens = seqs = 0
+    for first_step, batch_seqs, seq_len in stage["batch"]:
+        if pieces:
+            steps = first_step - pieces[-1].first_step
+            tokens += steps * pieces[-1].tokens_per_step
+            seqs += steps * pieces[-1].batch_seqs
+        pieces.append(BatchPiece(first_step, batch_seqs, seq_len, tokens, seqs))
+    batch = Batch(tuple(pieces))
+    words, asked, round_down = stage["budget"]
+    return Stage(
+        name=stage["name"],
+        init={m: Start(s, step, carries) for m, (s, step, carries) in stage["init"].items()},
+        train=tuple(stage["train"]),
+        count=stage["count"],
+        budget=Budget(words, asked, round_down),
+        steps=stage["steps"],
+        batch=batch,
+        mixture=Mixture(
+            tuple(read_node(n) for n in stage["mixture"]), batch, stage["steps"], asked
+        ),
+        lr={t: read_curve(c) for t, c in stage["lr"].items()},
+        rides={
+            t: Ride(s, i, tb, sb, parse_exact(scale), jump)
+            for t, (s, i, tb, sb, scale, jump) in stage["rides"].items()
+        },
+        optimizer={
+            t: OptimizerRule(r["kind"], {k: v for k, v in r.items() if k != "kind"})
+            for t, r in stage["optimizer"].items()
+        },
+        loss={t: read_curve(c) for t, c in stage["loss"].items()},
+        settings={t: read_curve(c) for t, c in stage["set"].items()},
+        rope={m: Rope(parse_exact(base)) for m, base in stage["rope"].items()},
+        packing=stage["packing"],
+        seed=stage["seed"],
+        own_seed=stage["own_seed"],
+    )

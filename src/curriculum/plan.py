@@ -1,0 +1,360 @@
+"""The compiled plan: frozen, exact, and one way to ask what a step does
+
+    plan.stage("joint").at(step)      everything the plan says of one step
+    plan.ancestors("joint")           what it starts from, each stage once, up to where it was left
+    plan.digest, stage.digest         what may not change under a run
+
+Nobody here knows that YAML exists; `compile.py` makes these values from a spec,
+`lock.py` from a lock.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from curriculum.batch import Batch, BatchPiece
+from curriculum.curve import Curve
+from curriculum.errors import Span
+from curriculum.mixture import Mixture
+from curriculum.models.shapes import Shape
+from curriculum.rope import Rope
+
+if TYPE_CHECKING:
+    from curriculum.data.draws import Draws
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A part of the model that stages train, freeze, take over, add or drop."""
+
+    name: str
+    preset: str
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A named set of documents; `tokens` is what there is, None where nobody knows."""
+
+    name: str
+    modality: str
+    tokens: int | None
+    holdout: Fraction = Fraction(0)
+    max_epochs: Fraction | None = None
+    image_share: Fraction | None = None  # of its LLM positions, those that images fill
+    path: str | None = None
+
+    @property
+    def readable_tokens(self) -> Fraction | None:
+        """What training may read of it: all but the held-out share."""
+        return None if self.tokens is None else self.tokens * (1 - self.holdout)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a module comes from: `new` (stage None), or a stage at a step (its end, or a mark)."""
+
+    stage: str | None
+    step: int = 0
+    carries_state: bool = False  # whether its optimizer state comes along
+
+    @property
+    def is_new(self) -> bool:
+        return self.stage is None
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """An outside checkpoint: the modules it gives, and where its weights lie.
+
+    `path` is relative to the launch's data folder; `stand_in` says that a proxy has no such
+    checkpoint and starts these modules with fresh weights, on purpose.
+    """
+
+    gives: tuple[str, ...]
+    path: str | None = None
+    stand_in: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ride:
+    """How a module's LR follows a schedule: where the schedule's own clock stood at step 0."""
+
+    schedule: str | None  # None: a curve over the stage itself
+    instance: str  # the stage in which this run of the schedule's clock began
+    tokens_before: int
+    steps_before: int
+    scale: Fraction = Fraction(1)
+    jump: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerRule:
+    """What updates a module or a part: the kind, and numbers that are said or in the table."""
+
+    kind: str
+    values: Mapping[str, float | bool | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a stage asked for, as it was said, and in tokens."""
+
+    words: str
+    tokens: int
+    round_down: bool = False
+
+
+class Now:
+    """Everything that the plan says of one step of a stage.
+
+    `step` may be the number of steps of the stage: the boundary after its last step, which is what
+    a stage that continues from here starts with. Its batch and context are the last step's.
+    """
+
+    __slots__ = ("_clock_tokens", "piece", "stage", "step")
+
+    def __init__(self, stage: "Stage", step: int) -> None:
+        if not 0 <= step <= stage.steps:
+            raise IndexError(f"stage {stage.name} has steps 0 to {stage.steps}, asked for {step}")
+        self.stage = stage
+        self.step = step
+        self.piece: BatchPiece = stage.batch.piece_at(min(step, stage.steps - 1))
+        self._clock_tokens = (
+            stage.batch.tokens_before(step) if step < stage.steps else stage.budget.tokens
+        )
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of this stage's steps before this one."""
+        return self.stage.batch.tokens_before(self.step)
+
+    @property
+    def first_sequence(self) -> int:
+        """The number of sequences of this stage's steps before this one."""
+        return self.stage.batch.seqs_before(self.step)
+
+    @property
+    def batch_seqs(self) -> int:
+        return self.piece.batch_seqs
+
+    @property
+    def seq_len(self) -> int:
+        return self.piece.seq_len
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self.piece.tokens_per_step
+
+    @property
+    def lr(self) -> dict[str, float | None]:
+        """Learning rate of every trained module or part; None where it is unknown."""
+        return self._values(self.stage.lr)
+
+    @property
+    def loss(self) -> dict[str, float | None]:
+        """Weight of every loss term."""
+        return self._values(self.stage.loss)
+
+    @property
+    def settings(self) -> dict[str, float | None]:
+        """Every scheduled scalar of `set`, as `llm/router.bias_rate`."""
+        return self._values(self.stage.settings)
+
+    @property
+    def rope(self) -> dict[str, Rope]:
+        return dict(self.stage.rope)
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Share of every node of the mixture's tree."""
+        return self.stage.mixture.shares(self.step)
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """Share of every source of the mixture, zeros included."""
+        return self.stage.mixture.ratios(self.step)
+
+    def _values(self, curves: Mapping[str, Curve | None]) -> dict[str, float | None]:
+        step, tokens = self.step, self._clock_tokens
+        known: dict[int, float] = {}
+        values: dict[str, float | None] = {}
+        for name, curve in curves.items():
+            if curve is None:
+                values[name] = None
+            elif (key := id(curve)) in known:
+                values[name] = known[key]
+            else:
+                values[name] = known[key] = curve.at(step, tokens)
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One node of the curriculum's graph, compiled: piecewise, closed-form, exact."""
+
+    name: str
+    init: Mapping[str, Start]
+    train: tuple[str, ...]
+    count: str
+    budget: Budget
+    steps: int
+    batch: Batch
+    mixture: Mixture
+    lr: Mapping[str, Curve | None]
+    rides: Mapping[str, Ride]
+    optimizer: Mapping[str, OptimizerRule]
+    loss: Mapping[str, Curve | None]
+    settings: Mapping[str, Curve | None]
+    rope: Mapping[str, Rope]
+    packing: str
+    seed: int
+    own_seed: bool
+    digest: str = ""
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The modules that are there, trained or frozen."""
+        return tuple(self.init)
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The stages that its modules come from, in the order of the modules' names."""
+        return tuple(dict.fromkeys(s.stage for s in self.init.values() if s.stage is not None))
+
+    @property
+    def tokens(self) -> int:
+        """Planned tokens: what whole steps make of the budget."""
+        return self.batch.tokens_before(self.steps)
+
+    @property
+    def seqs(self) -> int:
+        """Sequences of all steps."""
+        return self.batch.seqs_before(self.steps)
+
+    def at(self, step: int) -> Now:
+        """Return everything the plan says of one step, or of the boundary after the last."""
+        return Now(self, step)
+
+    def lr_of(self, target: str) -> Curve | None:
+        """Return the LR of a module or part; a part that is not named follows its module."""
+        if target in self.lr:
+            return self.lr[target]
+        return self.lr[target.partition("/")[0]]
+
+    def optimizer_of(self, target: str) -> OptimizerRule:
+        """Return what updates a module or part; the longer name wins."""
+        return self.optimizer.get(target) or self.optimizer[target.partition("/")[0]]
+
+    def clock_tokens(self, steps: range) -> list[int]:
+        """Return, for consecutive steps, the tokens that curves read: what was seen before each."""
+        return self.batch.tokens_before_each(steps)
+
+    def draws(self) -> "Draws":
+        """Compile which source each sequence of each step is drawn from, exactly."""
+        from curriculum.data.draws import ShareSegment, compile_draws
+
+        names = self.mixture.sources
+        segments = tuple(
+            ShareSegment(
+                s.first_step,
+                s.end_step,
+                s.batch_seqs,
+                tuple(s.sources[name].coefficients() for name in names),
+            )
+            for s in self.mixture.segments
+        )
+        return compile_draws(names, segments)
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideStage:
+    """An outside checkpoint: a stage that is over before the plan begins."""
+
+    name: str
+    checkpoint: Checkpoint
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownStage:
+    """A stage that nobody can compile because its budget, batch or mixture is unknown."""
+
+    name: str
+    parents: tuple[str, ...]
+    asked_tokens: int | None
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where one value of the plan comes from, if it is not simply stated or chosen."""
+
+    kind: str  # assumed, derived, conflict, default, unknown
+    path: str
+    value: str
+    span: Span | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole curriculum, its stages in an order in which each follows its parents."""
+
+    name: str
+    seed: int
+    modules: Mapping[str, Module]
+    sources: Mapping[str, Source]
+    stages: tuple[Stage, ...]
+    outside: tuple[OutsideStage, ...] = ()
+    unknown: tuple[UnknownStage, ...] = ()
+    provenance: tuple[Provenance, ...] = field(default=(), compare=False)
+    places: Mapping[str, Span] = field(default_factory=dict, compare=False)
+    unused: tuple[str, ...] = field(default=(), compare=False)  # paths of what no stage names
+    digest: str = ""
+
+    def stage(self, name: str) -> Stage:
+        """Return a stage by name; raises KeyError."""
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        raise KeyError(name)
+
+    def has_stage(self, name: str) -> bool:
+        return any(stage.name == name for stage in self.stages)
+
+    def place(self, path: str) -> Span | None:
+        """Return the place in the plan file of a path, or of the nearest thing around it."""
+        while path:
+            if path in self.places:
+                return self.places[path]
+            cut = max(path.rfind("."), path.rfind("["))
+            path = path[:cut] if cut > 0 else ""
+        return None
+
+    def ancestors(self, name: str) -> tuple[tuple[Stage, int], ...]:
+        """Return all stages that a stage's `init` reaches, furthest first, each once.
+
+        With each comes the step at which it was left: the furthest that any descendant on the path
+        needs.
+        """
+        left: dict[str, int] = {}
+        waiting = [self.stage(name)]
+        while waiting:
+            for start in waiting.pop().init.values():
+                if start.stage is None or not self.has_stage(start.stage):
+                    continue
+                if start.stage not in left:
+                    waiting.append(self.stage(start.stage))
+                left[start.stage] = max(left.get(start.stage, 0), start.step)
+        return tuple((stage, left[stage.name]) for stage in self.stages if stage.name in left)
+
+    def tokens_before(self, name: str) -> int:
+        """Return the planned tokens of all ancestors of a stage."""
+        return sum(stage.batch.tokens_before(step) for stage, step in self.ancestors(name))
+
+    @property
+    def is_executable(self) -> bool:
+        """Say whether everything that a trainer needs is known."""
+        curves = (c for s in self.stages for g in (s.lr, s.loss, s.settings) for c in g.values())
+        return not self.unknown and all(curve is not None for curve in curves)

@@ -1,0 +1,164 @@
+"""The JSON Schema of a plan file, made from the tables of words
+
+Numbers may be words (`5.2T`, `unknown`), so most values are strings or numbers with a pattern. Tags
+(`!assumed`) are YAML's and no part of the schema; editors need them declared as custom tags.
+"""
+
+from typing import Any
+
+from curriculum.curve import SHAPES
+from curriculum.models.presets import PRESETS
+from curriculum.words import (
+    BATCH,
+    CHECKPOINT,
+    GROUP,
+    LOSSES,
+    LR,
+    MODALITIES,
+    MODULE,
+    OPTIMIZER_VALUES,
+    PACKINGS,
+    PIECE,
+    PLAN,
+    ROPE,
+    SCALE,
+    SOURCE,
+    STAGE,
+    Table,
+)
+
+Json = dict[str, Any]
+
+NAME = "^[a-z0-9][a-z0-9_-]*$"
+TARGET = "^[a-z0-9][a-z0-9_-]*(/[a-z0-9_-]+)?$"
+POINT = "^[a-z0-9][a-z0-9_-]*(@.+)?$"
+AMOUNT = (
+    r"^[+]?[0-9._]+([eE][+-]?[0-9]+)?\s*(Ki|Mi|Gi|Ti|K|M|B|T)?\s*(%|tokens?|steps?|seqs?|epochs?)?$"
+)
+
+
+def plan_schema() -> Json:
+    """Return the JSON Schema (draft 2020-12) of a plan file."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "curriculum plan",
+        "description": "A multi-stage training curriculum: what a model reads, and how.",
+        **_table(PLAN, dotted=True),
+        "required": ["plan"],
+        "$defs": _definitions(),
+    }
+
+
+def _table(table: Table, dotted: bool = False, required: tuple[str, ...] = ()) -> Json:
+    """Turn a table of words into an object schema; a dotted key reaches below one of its words."""
+    schema: Json = {
+        "type": "object",
+        "properties": {
+            key: {"description": word.means, **_takes(word.takes)} for key, word in table.items()
+        },
+        "additionalProperties": False,
+    }
+    if dotted:
+        heads = "|".join(sorted(table))
+        schema["patternProperties"] = {
+            rf"^({heads})\..+$": {"description": "One thing below a key."}
+        }
+    return {**schema, "required": list(required)} if required else schema
+
+
+def _takes(takes: str) -> Json:
+    return {"$ref": f"#/$defs/{takes}"}
+
+
+def _named(item: Json, pattern: str = NAME) -> Json:
+    return {"type": "object", "patternProperties": {pattern: item}, "additionalProperties": False}
+
+
+def _definitions() -> Json:
+    null = {"type": "null"}
+    word = {"type": "string"}
+    number = {"anyOf": [{"type": "number"}, {"type": "string"}]}
+    amount = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": AMOUNT}]}
+    known_or_not = {"anyOf": [*amount["anyOf"], {"const": "unknown"}, {"type": "array"}]}
+    pieces = {"type": "array", "items": _takes("piece"), "minItems": 1}
+    ride = {"anyOf": [_takes("curve"), {"type": "string", "pattern": NAME}, _takes("ride")]}
+    optimizer = {
+        "type": "object",
+        "properties": {
+            "kind": {"enum": list(OPTIMIZER_VALUES), "description": "muon or adamw."},
+            "source": {**word, "description": "Where this optimizer's values come from."},
+            **{
+                name: {"type": ["number", "boolean", "string"], "description": f"Of {kinds}."}
+                for name, kinds in _optimizer_values().items()
+            },
+        },
+        "patternProperties": {"^[a-z0-9][a-z0-9_-]*/[a-z0-9_-]+$": _takes("optimizer")},
+        "required": ["kind"],
+    }
+    points = _named({"anyOf": [{"const": "new"}, {"type": "string", "pattern": POINT}]})
+    return {
+        "name": {"type": "string", "pattern": POINT},
+        "names": {
+            "anyOf": [word, {"type": "array", "items": {"type": "string", "pattern": TARGET}}]
+        },
+        "text": word,
+        "integer": {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}]},
+        "number": number,
+        "boolean": {"type": "boolean"},
+        "ratio": number,
+        "amount": amount,
+        "tokens": known_or_not,
+        "count": {"anyOf": [*known_or_not["anyOf"], {"const": "keep"}]},
+        "seq_len": known_or_not,
+        "shape": {"enum": list(SHAPES)},
+        "modality": {"enum": list(MODALITIES)},
+        "round": {"enum": ["up", "down"]},
+        "carry": {"anyOf": [{"enum": ["all", "none"]}, {"type": "array", "items": word}]},
+        "scale": _table(SCALE),
+        "piece": _table(PIECE, required=("shape",)),
+        "curve": {"anyOf": [number, pieces, _takes("piece")]},
+        "ride": _table(LR),
+        "lr": {"anyOf": [*ride["anyOf"], _named(ride, TARGET)]},
+        "modules": _named(_takes("module")),
+        "module": {
+            **_table(MODULE, required=("preset",)),
+            "additionalProperties": {"type": ["number", "boolean", "string"]},
+            "description": f"Presets: {', '.join(sorted(PRESETS))}.",
+        },
+        "optimizers": _named(_takes("optimizer")),
+        "optimizer": optimizer,
+        "sources": _named({**_table(SOURCE, required=("modality",))}),
+        "schedules": _named(_takes("curve")),
+        "stages": _named({"anyOf": [_takes("stage"), null]}),
+        "stage": _table(STAGE, dotted=True),
+        "checkpoint": _table(CHECKPOINT, required=("gives",)),
+        "init": {"anyOf": [{"type": "string", "pattern": POINT}, points]},
+        "loss": _named(_takes("curve"), f"^({'|'.join(LOSSES)})$"),
+        "settings": _named(_named(_takes("curve")), TARGET),
+        "batch_piece": _table(BATCH),
+        "batch": {
+            "anyOf": [
+                _takes("batch_piece"),
+                {"type": "array", "items": _takes("batch_piece"), "minItems": 1},
+                {"const": "unknown"},
+            ]
+        },
+        "packing": {"enum": list(PACKINGS)},
+        "rope": {"anyOf": [{"const": "none"}, _named(_table(ROPE, required=("base",)))]},
+        "group": _table(GROUP, required=("ratio",)),
+        "mixture": {
+            "anyOf": [
+                _named({"anyOf": [_takes("curve"), _takes("group")]}),
+                {"type": "array", "items": word, "minItems": 1},
+                {"const": "unknown"},
+            ]
+        },
+    }
+
+
+def _optimizer_values() -> dict[str, str]:
+    names = sorted({name for values in OPTIMIZER_VALUES.values() for name in values})
+    return {
+        name: " and ".join(kind for kind, values in OPTIMIZER_VALUES.items() if name in values)
+        for name in names
+    }

@@ -1,0 +1,180 @@
+"""A plan on one screen of at most 100 columns: stages, totals, and where its values come from"""
+
+from collections import Counter
+from dataclasses import dataclass
+from fractions import Fraction
+
+from curriculum.cost import CONVENTION, stage_flops
+from curriculum.curve import Curve
+from curriculum.plan import Plan, Provenance, Stage
+from curriculum.units import rounded_in_words
+from curriculum.usage import epochs
+
+WIDTH = 100
+NAME_WIDTH = 11  # a longer name stands on a line of its own
+
+
+@dataclass(frozen=True, slots=True)
+class LrFigures:
+    """The learning rate of a target at the stage's start, at its peak and at its end."""
+
+    start: float | None
+    peak: float | None
+    end: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What is told of a stage beside its sizes."""
+
+    lr: dict[str, LrFigures]
+    params: dict[str, int]
+    epochs: dict[str, Fraction | None]
+
+
+def stage_figures(plan: Plan) -> dict[str, Figures]:
+    """Return the learning rates, trained parameters and epochs of every stage."""
+    read = epochs(plan)
+    return {
+        stage.name: Figures(
+            {target: _lr_figures(stage, curve) for target, curve in stage.lr.items()},
+            {target: params_of(plan, target) for target in stage.train},
+            read[stage.name],
+        )
+        for stage in plan.stages
+    }
+
+
+def params_of(plan: Plan, target: str) -> int:
+    """Return the parameters of a module or a part."""
+    module, _, part = target.partition("/")
+    shape = plan.modules[module].shape
+    return shape.params_by_part()[part] if part else shape.num_params()
+
+
+def _lr_figures(stage: Stage, curve: Curve | None) -> LrFigures:
+    if curve is None:
+        return LrFigures(None, None, None)
+    # Every shape is monotone: a piece's largest value is at its first or its last step.
+    firsts = [step for step in curve.breaks() if step < stage.steps]
+    lasts = [step - 1 for step in firsts[1:]] + [stage.steps - 1]
+    peak = max(curve.at(s, stage.batch.tokens_before(s)) for s in (*firsts, *lasts))
+    end = curve.at(stage.steps, stage.budget.tokens)
+    return LrFigures(curve.at(0, 0), peak, end)
+
+
+def screen(plan: Plan) -> str:
+    """Draw the plan as text."""
+    widest = max((len(s.name) for s in plan.stages), default=5)
+    name_width = min(max(widest, 5), NAME_WIDTH)
+    lines = [f"{plan.name}  {plan.digest[:12]}", "", _header(name_width)]
+    figures = stage_figures(plan)
+    for stage in plan.stages:
+        lines += _stage_lines(plan, stage, figures[stage.name], name_width)
+    for unknown in plan.unknown:
+        asked = "?" if unknown.asked_tokens is None else rounded_in_words(unknown.asked_tokens, 4)
+        lines.append(
+            f"{unknown.name:<{name_width}} {asked:>7} unknown: {', '.join(unknown.missing)}"
+        )
+    lines += ["", *_totals(plan), *_provenance(plan.provenance)]
+    return "\n".join(line[:WIDTH].rstrip() for line in lines)
+
+
+def _header(width: int) -> str:
+    return (
+        f"{'stage':<{width}} {'tokens':>6} {'steps':>8}  {'batch':<11} {'context':>7} "
+        f"{'RoPE base':>9}  {'LR start > peak > end':<27} {'epochs':>6} {'FLOPs':>7}"
+    )
+
+
+def _stage_lines(plan: Plan, stage: Stage, figures: Figures, width: int) -> list[str]:
+    pieces = [p for p in stage.batch.pieces if p.first_step < stage.steps]
+    batch = " > ".join(dict.fromkeys(str(p.batch_seqs) for p in (pieces[0], pieces[-1])))
+    bases = {f"{float(r.base):,.10g}" for r in stage.rope.values()}
+    known = [x for x in figures.epochs.values() if x is not None]
+    most = f"{float(max(known)):.3g}" if known else "?"
+    flops = stage_flops(plan, stage)
+    total = sum(x for x in flops.values() if x is not None)
+    partial = "+" if None in flops.values() else ""
+    by_words: dict[str, list[str]] = {}
+    for target, lr in figures.lr.items():
+        by_words.setdefault(_lr_words(lr), []).append(target)
+    (first_words, _), *others = by_words.items()
+    long = len(stage.name) > width
+    lines = [stage.name] if long else []
+    lines.append(
+        f"{'' if long else stage.name:<{width}} {rounded_in_words(stage.budget.tokens, 4):>6} "
+        f"{stage.steps:>8,}  {batch:<11} {pieces[-1].seq_len:>7,} "
+        f"{', '.join(sorted(bases)) or '-':>9}  {first_words:<27} {most:>6} "
+        f"{f'{total:.1e}'.replace('e+', 'e') + partial:>7}"
+    )
+    trained = ", ".join(f"{t} {rounded_in_words(n)}" for t, n in figures.params.items())
+    frozen = [m for m in stage.modules if not any(t.partition("/")[0] == m for t in stage.train)]
+    line = f"{'':<{width}} trains {trained}"
+    lines.append(line + (f"; frozen {', '.join(frozen)}" if frozen else ""))
+    lines += [f"{'':<{width}} LR of {', '.join(t)}: {words}" for words, t in others]
+    return lines
+
+
+def _lr_words(lr: LrFigures) -> str:
+    return " > ".join(sci(x) for x in (lr.start, lr.peak, lr.end))
+
+
+def sci(value: float | None) -> str:
+    """Write a learning rate shortly.
+
+    >>> sci(4.2e-4), sci(3.3458074e-5), sci(0.0), sci(None)
+    ('4.2e-4', '3.35e-5', '0', '?')
+    """
+    if value is None:
+        return "?"
+    if value == 0:
+        return "0"
+    mantissa, _, exponent = f"{value:.2e}".partition("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
+def _totals(plan: Plan) -> list[str]:
+    asked = sum(s.budget.tokens for s in plan.stages)
+    planned = sum(s.tokens for s in plan.stages)
+    steps = sum(s.steps for s in plan.stages)
+    flops = [x for s in plan.stages for x in stage_flops(plan, s).values()]
+    known = sum(x for x in flops if x is not None)
+    words = f"{known:.3g}".replace("e+", "e") + (
+        " and more (+: not all known)" if None in flops else ""
+    )
+    beside = " of the known stages" if plan.unknown else ""
+    return [
+        f"total{beside}: asked {rounded_in_words(asked, 5)} tokens, planned {planned:,} in "
+        f"{steps:,} steps",
+        f"FLOPs: {words}",
+        f"       {CONVENTION}",
+        "epochs: the largest of any source, all ancestors counted",
+    ]
+
+
+def _provenance(entries: tuple[Provenance, ...]) -> list[str]:
+    if not entries:
+        return []
+    counts = Counter(entry.kind for entry in entries)
+    kinds = ("assumed", "derived", "conflict", "default", "unknown")
+    lines = ["values: " + ", ".join(f"{counts[kind]} {kind}" for kind in kinds if counts[kind])]
+    for kind in ("unknown", "conflict", "assumed"):
+        words = [f"{e.path.removeprefix('stages.')} {e.value}" for e in entries if e.kind == kind]
+        lines += _wrapped(kind, words)
+    return lines
+
+
+def _wrapped(title: str, words: list[str]) -> list[str]:
+    """Lay out entries under a title, none of them cut where it fits a line."""
+    lines: list[str] = []
+    line = ""
+    for index, word in enumerate(words):
+        text = word if index == len(words) - 1 else f"{word}, "
+        if line and len(line) + len(text) > WIDTH - 11:
+            lines.append(line)
+            line = ""
+        line += text
+    if line:
+        lines.append(line)
+    return [f"  {title if i == 0 else '':<8} {text}" for i, text in enumerate(lines)]

@@ -1,0 +1,324 @@
+"""YAML text to values with the span of every key and value, in one pass over the events"""
+
+import difflib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from curriculum.errors import CurriculumError, Diagnostic, FindingsError, Span
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 64
+TAGS = ("assumed", "derived", "conflict")
+
+# YAML 1.2.2, 5.1: the characters that a stream may hold.
+_NO_YAML = re.compile(
+    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
+_Loader: Any = getattr(yaml, "CLoader", yaml.Loader)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Factors that a proxy applies to what it takes from the plan below it."""
+
+    tokens: Fraction = Fraction(1)
+    seqs: Fraction = Fraction(1)
+    seq_len: Fraction = Fraction(1)
+
+    def __mul__(self, other: "Scale") -> "Scale":
+        return Scale(
+            self.tokens * other.tokens, self.seqs * other.seqs, self.seq_len * other.seq_len
+        )
+
+
+UNSCALED = Scale()
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A word or number as it was written."""
+
+    text: str
+    span: Span
+    tag: str | None = None
+    scale: Scale = UNSCALED
+
+
+@dataclass(frozen=True, slots=True)
+class Seq:
+    """A list, in order."""
+
+    items: "tuple[Node, ...]"
+    span: Span
+    tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of a mapping and where it stands."""
+
+    text: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """A mapping; the order of its entries means nothing."""
+
+    entries: "tuple[tuple[Key, Node], ...]"
+    span: Span
+    tag: str | None = None
+
+    def get(self, name: str) -> "Node | None":
+        """Return the value of a key, or None."""
+        return next((value for key, value in self.entries if key.text == name), None)
+
+    def key(self, name: str) -> Key | None:
+        """Return the key itself, for its span."""
+        return next((key for key, _ in self.entries if key.text == name), None)
+
+
+Node = Scalar | Seq | Map
+
+
+def read_file(path: Path) -> Map:
+    """Read a plan file into a mapping with spans.
+
+    Raises `CurriculumError` when the file cannot be read at all, `FindingsError` with a place for
+    everything that is wrong inside it.
+    """
+    try:
+        data = path.read_bytes()
+    except IsADirectoryError:
+        raise CurriculumError(f"{path}: is a directory, not a plan file") from None
+    except FileNotFoundError:
+        raise CurriculumError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CurriculumError(f"{path}: cannot be read: {reason}") from None
+    return read_bytes(data, str(path))
+
+
+def read_bytes(data: bytes, file: str) -> Map:
+    """Read a plan from bytes; `file` is the name that spans carry."""
+    if len(data) > MAX_BYTES:
+        raise _finding(
+            "too-large", file, f"a plan file may hold 1 MiB, this holds {len(data):,} bytes"
+        )
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
+        raise _finding(
+            "not-utf8", file, f"not a text in UTF-8 (byte 0x{data[error.start]:02x})", line, column
+        ) from None
+    return read_text(text, file)
+
+
+def read_text(text: str, file: str) -> Map:
+    """Read a plan from a text; `file` is the name that spans carry."""
+    reader = _Reader(file)
+    root = reader.read(text)
+    if root is None:
+        raise _finding(
+            "empty-plan", file, "the file is empty", help="a plan begins with `plan: NAME`"
+        )
+    if not isinstance(root, Map):
+        reader.problem("not-a-mapping", "a plan is a mapping", root.span, "begin with `plan: NAME`")
+    if reader.problems:
+        raise FindingsError(tuple(reader.problems))
+    assert isinstance(root, Map)
+    return root
+
+
+def scaled(node: Node, scale: Scale) -> Node:
+    """Return the node with `scale` applied on top of every scalar's own."""
+    match node:
+        case Scalar():
+            return replace(node, scale=node.scale * scale)
+        case Seq():
+            return replace(node, items=tuple(scaled(item, scale) for item in node.items))
+        case Map():
+            return replace(
+                node, entries=tuple((key, scaled(value, scale)) for key, value in node.entries)
+            )
+
+
+def walk(node: Node, path: str = "") -> Iterator[tuple[str, Node]]:
+    """Go through a node and all below it with their dotted paths, parents first."""
+    yield path, node
+    match node:
+        case Map():
+            for key, value in node.entries:
+                yield from walk(value, f"{path}.{key.text}" if path else key.text)
+        case Seq():
+            for index, item in enumerate(node.items):
+                yield from walk(item, f"{path}[{index}]")
+
+
+def shown(node: Node) -> str:
+    """Write a node in one line, as a person would."""
+    match node:
+        case Scalar():
+            return node.text
+        case Seq():
+            return "[" + ", ".join(shown(item) for item in node.items) + "]"
+        case Map():
+            return (
+                "{" + ", ".join(f"{key.text}: {shown(value)}" for key, value in node.entries) + "}"
+            )
+
+
+def did_you_mean(word: str, known: "list[str] | tuple[str, ...]") -> str | None:
+    """Say what may have been meant, or list what there is.
+
+    >>> did_you_mean("cosin", ["cosine", "linear"])
+    'did you mean `cosine`?'
+    >>> did_you_mean("x", ["cosine", "linear"])
+    'known: cosine, linear'
+    """
+    close = difflib.get_close_matches(word, list(known), n=1)
+    if close:
+        return f"did you mean `{close[0]}`?"
+    if not known:
+        return None
+    names = sorted(known)
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    return f"known: {', '.join(names[:12])}{more}"
+
+
+class _Reader:
+    """Builds nodes from events; problems that do not end the reading are collected."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.problems: list[Diagnostic] = []
+
+    def problem(self, rule: str, message: str, span: Span, help: str | None = None) -> None:
+        self.problems.append(Diagnostic(rule, message, span, help))
+
+    def read(self, text: str) -> Node | None:
+        if (bad := _NO_YAML.search(text)) is not None:
+            line = text.count("\n", 0, bad.start()) + 1
+            column = bad.start() - text.rfind("\n", 0, bad.start())
+            span = Span(self.file, line, column, line, column + 1)
+            self.problem("yaml-syntax", f"not YAML: the character U+{ord(bad[0]):04X}", span)
+            raise FindingsError(tuple(self.problems))
+        try:
+            loader = _Loader(text)
+        except yaml.YAMLError as error:
+            raise self._syntax(error) from None
+        try:
+            return self._document(loader)
+        except yaml.YAMLError as error:
+            raise self._syntax(error) from None
+        finally:
+            loader.dispose()
+
+    def _document(self, loader: Any) -> Node | None:
+        root: Node | None = None
+        while not isinstance(event := loader.get_event(), yaml.StreamEndEvent):
+            if isinstance(event, yaml.DocumentStartEvent):
+                if root is not None:
+                    self.problem(
+                        "one-document", "a second YAML document begins here", self._span(event)
+                    )
+                    raise FindingsError(tuple(self.problems))
+                root = self._node(loader, loader.get_event(), 1)
+        if isinstance(root, Scalar) and not root.text.strip():
+            return None
+        return root
+
+    def _node(self, loader: Any, event: Any, depth: int) -> Node:
+        span = self._span(event)
+        if depth > MAX_DEPTH:
+            self.problem("too-deep", f"more than {MAX_DEPTH} levels deep", span)
+            raise FindingsError(tuple(self.problems))
+        if isinstance(event, yaml.AliasEvent):
+            self.problem(
+                "no-alias",
+                "aliases are not part of the language",
+                span,
+                "write the value, or use `extends`",
+            )
+            return Scalar("", span)
+        if event.anchor is not None:
+            self.problem(
+                "no-anchor", "anchors are not part of the language", span, "leave out the `&...`"
+            )
+        tag = self._tag(event, span)
+        if isinstance(event, yaml.ScalarEvent):
+            return Scalar(event.value, span, tag)
+        if isinstance(event, yaml.SequenceStartEvent):
+            items = []
+            while not isinstance(event := loader.get_event(), yaml.SequenceEndEvent):
+                items.append(self._node(loader, event, depth + 1))
+            return Seq(tuple(items), self._until(span, event), tag)
+        return self._map(loader, span, tag, depth)
+
+    def _map(self, loader: Any, span: Span, tag: str | None, depth: int) -> Map:
+        entries: list[tuple[Key, Node]] = []
+        seen: dict[str, Span] = {}
+        while not isinstance(event := loader.get_event(), yaml.MappingEndEvent):
+            node = self._node(loader, event, depth + 1)
+            value = self._node(loader, loader.get_event(), depth + 1)
+            if not isinstance(node, Scalar):
+                self.problem("plain-key", "a key is one word", node.span)
+                continue
+            if node.text in seen:
+                self.problem(
+                    "duplicate-key",
+                    f"`{node.text}` stands twice here (first in line {seen[node.text].line})",
+                    node.span,
+                    "keep one of them",
+                )
+                continue
+            seen[node.text] = node.span
+            entries.append((Key(node.text, node.span), value))
+        return Map(tuple(entries), self._until(span, event), tag)
+
+    def _tag(self, event: Any, span: Span) -> str | None:
+        if event.tag is None or event.tag == "!":
+            return None
+        name = event.tag.removeprefix("!")
+        if name in TAGS:
+            return str(name)
+        self.problem(
+            "unknown-tag",
+            f"`{event.tag}` is not a tag of the language",
+            span,
+            did_you_mean(name, TAGS),
+        )
+        return None
+
+    def _span(self, event: Any) -> Span:
+        start, end = event.start_mark, event.end_mark
+        return Span(self.file, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+
+    def _until(self, span: Span, event: Any) -> Span:
+        end = event.end_mark
+        return replace(span, end_line=end.line + 1, end_column=end.column + 1)
+
+    def _syntax(self, error: yaml.YAMLError) -> FindingsError:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        parts = [getattr(error, "context", None), getattr(error, "problem", None)]
+        what = ", ".join(part for part in parts if part) or " ".join(str(error).split())
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        span = Span(self.file, line, column, line, column + 1)
+        self.problem("yaml-syntax", f"not YAML: {what}", span)
+        return FindingsError(tuple(self.problems))
+
+
+def _finding(
+    rule: str, file: str, message: str, line: int = 1, column: int = 1, help: str | None = None
+) -> FindingsError:
+    return FindingsError(
+        (Diagnostic(rule, message, Span(file, line, column, line, column + 1), help),)
+    )

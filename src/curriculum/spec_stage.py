@@ -1,0 +1,253 @@
+"""A stage as a person wrote it, read key by key into its spec"""
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from curriculum.source_map import Map, Node, Scalar, Seq
+from curriculum.spec import (
+    TARGET,
+    CheckpointSpec,
+    CurveSpec,
+    Number,
+    Point,
+    Quantity,
+    RideSpec,
+    SpecReader,
+    StageSpec,
+    Word,
+)
+from curriculum.units import Amount, parse_seq_len
+from curriculum.words import CHECKPOINT, LOSSES, LR, PACKINGS, ROPE, STAGE
+
+STRUCTURAL = ("tokens", "steps", "seqs", "seq_len", "batch", "mixture")
+"""What a stage cannot be compiled without: where one is unknown, so is the stage."""
+
+
+def read_stage(reader: SpecReader, name: Word, node: Node) -> StageSpec | None:
+    """Read one stage; problems are noted in the reader."""
+    stage = reader.mapping(node, "a stage")
+    if stage is None:
+        return None
+    reader.keys(stage, STAGE, f"stage `{name.text}`", dotted=True)
+    dotted = tuple(
+        (tuple(key.text.split(".")), key, value)
+        for key, value in stage.entries
+        if "." in key.text and key.text.split(".")[0] in STAGE
+    )
+    if stage.get("checkpoint") is not None:
+        for key, _ in stage.entries:
+            if key.text not in ("checkpoint", "source"):
+                reader.problem(
+                    "checkpoint-alone",
+                    f"`{name.text}` is an outside checkpoint: it is over, and has no `{key.text}`",
+                    key.span,
+                    "leave it out, or give the stage another name",
+                )
+    unknown = tuple(
+        key.text
+        for key, value in stage.entries
+        if isinstance(value, Scalar) and value.text == "unknown" and key.text in STRUCTURAL
+    )
+    at = {key.text: value for key, value in stage.entries if key.text not in unknown}
+    init, init_all = _init(reader, at.get("init"))
+    ride, rides = _lr(reader, at.get("lr"))
+    return StageSpec(
+        name=name,
+        span=stage.span,
+        checkpoint=_checkpoint(reader, at.get("checkpoint")),
+        init=init,
+        init_all=init_all,
+        init_span=at["init"].span if "init" in at else None,
+        keep=reader.point(at["keep"]) if "keep" in at else None,
+        carry=reader.names(at["carry"]) if "carry" in at else None,
+        budget=_budget(reader, stage, at),
+        round_down="round" in at and _is_down(reader, at["round"]),
+        count=reader.word(at["count"]) if "count" in at else None,
+        train=reader.names(at["train"]) if "train" in at else None,
+        optimizer=reader.word(at["optimizer"]) if "optimizer" in at else None,
+        loss=_loss(reader, at.get("loss")),
+        settings=_settings(reader, at.get("set")),
+        lr=ride,
+        lr_by_target=rides,
+        seq_len=_seq_len(reader, at.get("seq_len")),
+        batch=reader.batch(at["batch"]) if "batch" in at else None,
+        packing=reader.word(at["packing"], PACKINGS) if "packing" in at else None,
+        rope=read_rope(reader, at.get("rope")),
+        mixture=reader.mixture(at["mixture"]) if "mixture" in at else None,
+        seed=reader.integer(at["seed"]) if "seed" in at else None,
+        dotted=dotted,
+        unknown=unknown,
+        said=frozenset(key.text.partition(".")[0] for key, _ in stage.entries),
+    )
+
+
+def _init(
+    reader: SpecReader, node: Node | None
+) -> tuple[dict[str, Point | None] | None, Point | None]:
+    if node is None:
+        return None, None
+    if isinstance(node, Scalar):
+        return None, reader.point(node)
+    entries = reader.mapping(node, "`init`")
+    if entries is None:
+        return None, None
+    if not entries.entries:
+        reader.problem("wrong-value", "`init` names at least one module", entries.span)
+        return None, None
+    before = len(reader.problems)
+    modules: dict[str, Point | None] = {}
+    for word, value in reader.named(entries, "`init`"):
+        if isinstance(value, Scalar) and value.text == "new":
+            modules[word.text] = None
+        elif (point := reader.point(value)) is not None:
+            modules[word.text] = point
+    return (modules, None) if len(reader.problems) == before else (None, None)
+
+
+def _checkpoint(reader: SpecReader, node: Node | None) -> CheckpointSpec | None:
+    entries = reader.mapping(node, "`checkpoint`")
+    if entries is None:
+        return None
+    reader.keys(entries, CHECKPOINT, "a checkpoint")
+    gives = entries.get("gives")
+    if gives is None:
+        reader.problem(
+            "missing-key",
+            "a checkpoint says which modules it `gives`",
+            entries.span,
+            "gives: [vit]",
+        )
+    path_node, weights_node = entries.get("path"), entries.get("weights")
+    path = reader.word(path_node) if path_node is not None else None
+    weights = reader.word(weights_node, ("new",)) if weights_node is not None else None
+    return CheckpointSpec(
+        reader.words(gives) if gives is not None else (),
+        path.text if path else None,
+        weights is not None,
+    )
+
+
+def _budget(reader: SpecReader, stage: Map, at: Mapping[str, Node]) -> tuple[str, Quantity] | None:
+    said = [key for key in ("tokens", "steps", "seqs") if key in at]
+    if len(said) > 1:
+        reader.problem(
+            "one-budget",
+            f"a stage has one budget, this has {' and '.join(said)}",
+            stage.span,
+            "keep one of them",
+        )
+        return None
+    if not said:
+        return None
+    unit = said[0]
+    quantity = reader.quantity(at[unit], units=("tokens", unit))
+    if quantity is None:
+        return None
+    if quantity.amount.value <= 0:
+        reader.problem("wrong-value", "a budget is more than nothing", quantity.span)
+        return None
+    return unit, quantity
+
+
+def _is_down(reader: SpecReader, node: Node) -> bool:
+    word = reader.word(node, ("up", "down"))
+    return word is not None and word.text == "down"
+
+
+def _loss(reader: SpecReader, node: Node | None) -> dict[str, CurveSpec] | None:
+    entries = reader.mapping(node, "`loss`")
+    if entries is None:
+        return None
+    before = len(reader.problems)
+    terms: dict[str, CurveSpec] = {}
+    for key, value in entries.entries:
+        if reader.word(Scalar(key.text, key.span), tuple(LOSSES)) is None:
+            continue
+        if (curve := reader.curve(value)) is not None:
+            terms[key.text] = curve
+    return None if len(reader.problems) > before else terms
+
+
+def _settings(reader: SpecReader, node: Node | None) -> dict[str, dict[str, CurveSpec]] | None:
+    entries = reader.mapping(node, "`set`")
+    if entries is None:
+        return None
+    settings: dict[str, dict[str, CurveSpec]] = {}
+    for key, value in entries.entries:
+        values = reader.mapping(value, f"`set` of {key.text}")
+        if not TARGET.fullmatch(key.text):
+            reader.problem("wrong-name", f"`{key.text}` is no module or part", key.span)
+        elif values is not None:
+            settings[key.text] = {
+                name.text: curve
+                for name, v in values.entries
+                if (curve := reader.curve(v)) is not None
+            }
+    return settings
+
+
+def _lr(
+    reader: SpecReader, node: Node | None
+) -> tuple[RideSpec | None, dict[str, RideSpec] | None]:
+    if node is None:
+        return None, None
+    single = isinstance(node, Scalar | Seq) or any(
+        key.text in LR or key.text == "shape" for key, _ in node.entries
+    )
+    if single:
+        return reader.ride(node), None
+    assert isinstance(node, Map)
+    rides: dict[str, RideSpec] = {}
+    for key, value in node.entries:
+        if not TARGET.fullmatch(key.text):
+            reader.problem("wrong-name", f"`{key.text}` is no module or part", key.span)
+        elif (ride := reader.ride(value)) is not None:
+            rides[key.text] = ride
+    return None, rides
+
+
+def _seq_len(reader: SpecReader, node: Node | None) -> Quantity | None:
+    if node is None:
+        return None
+    if node.tag == "conflict" and isinstance(node, Seq) and node.items:
+        node = node.items[0]
+    seq_len = reader.parsed(node, parse_seq_len, "a context length")
+    if seq_len is None or not isinstance(node, Scalar):
+        return None
+    return Quantity(Amount(Fraction(seq_len), "tokens"), node.span, node.scale)
+
+
+def read_rope(reader: SpecReader, node: Node | None) -> dict[str, dict[str, Number]] | None:
+    """Read RoPE by module; `none` is the empty mapping."""
+    if node is None:
+        return None
+    if isinstance(node, Scalar) and node.text == "none":
+        return {}
+    before = len(reader.problems)
+    ropes: dict[str, dict[str, Number]] = {}
+    for word, value in reader.named(node, "`rope`"):
+        entries = reader.mapping(value, "the RoPE of a module")
+        if entries is None:
+            continue
+        reader.keys(entries, ROPE, "`rope`")
+        numbers = {
+            key.text: number
+            for key, v in entries.entries
+            if (number := reader.number(v)) is not None
+        }
+        if "base" not in numbers and entries.get("base") is not None:
+            continue
+        if "base" not in numbers:
+            reader.problem(
+                "missing-key",
+                f"`rope` of {word.text} says no `base`",
+                entries.span,
+                "{base: 50_000}",
+            )
+            continue
+        base = numbers["base"]
+        if base.value is not None and base.value <= 1:
+            reader.problem("wrong-value", "a RoPE base is greater than 1", base.span)
+            continue
+        ropes[word.text] = numbers
+    return None if len(reader.problems) > before else ropes

@@ -1,0 +1,155 @@
+"""Every key of the plan language with its meaning: errors, the JSON Schema and docs read this
+
+A table maps a key to what it takes and what it means. What it takes is a name that `schema.py`
+turns into JSON Schema and that errors show to the reader.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A key: what it takes, and what it means in one sentence."""
+
+    takes: str
+    means: str
+
+
+Table = Mapping[str, Word]
+
+PLAN: Table = {
+    "plan": Word("name", "The plan's name."),
+    "source": Word("text", "Where the values below come from; a bare value is then stated."),
+    "extends": Word("text", "The plan file below this overlay, relative to this file."),
+    "scale": Word("scale", "Factors that make a proxy of the plan below."),
+    "seed": Word("integer", "The seed of data order and initial weights."),
+    "modules": Word("modules", "The parts of the model, by name."),
+    "optimizers": Word("optimizers", "Named optimizers; parts of modules may differ."),
+    "sources": Word("sources", "The sets of documents there are, by name."),
+    "schedules": Word("schedules", "Named learning-rate curves with a clock of their own."),
+    "stages": Word("stages", "The stages of the curriculum, by name."),
+}
+
+SCALE: Table = {
+    "tokens": Word("ratio", "Factor of every amount in tokens, such as 1/8_000_000."),
+    "seqs": Word("ratio", "Factor of the sequences in a batch, such as 1/128."),
+    "seq_len": Word("ratio", "Factor of every context length, such as 1/64."),
+}
+
+MODULE: Table = {
+    "preset": Word("name", "The named shape; any of its fields may stand beside it."),
+    "source": Word("text", "Where this module's values come from."),
+}
+
+SOURCE: Table = {
+    "modality": Word("modality", "What its documents hold: text, image-text or video-text."),
+    "tokens": Word(
+        "tokens", "How many tokens there are; needed for epochs and for ratios by size."
+    ),
+    "holdout": Word("ratio", "Share of its documents, by their hash, that training never reads."),
+    "max_epochs": Word("number", "How often all stages on a path may read it, counted together."),
+    "image_share": Word("ratio", "Share of its LLM positions that images fill, for the FLOPs."),
+    "path": Word("text", "Folder of the prepared documents, relative to the launch's --data."),
+    "source": Word("text", "Where this source's values come from."),
+}
+
+PIECE: Table = {
+    "shape": Word("shape", "constant, linear, cosine, sqrt, exponential, rsqrt or half_life."),
+    "from": Word("number", "Value at its start; `current`: where the parent left the module."),
+    "to": Word("number", "Value at its end; in a learning rate `10%` is a tenth of its start."),
+    "for": Word("amount", "Its length: tokens, steps, or a share of the whole curve."),
+    "until": Word("amount", "The mark on the curve's clock at which it ends."),
+    "half_life": Word("amount", "Length in which an exponential piece halves."),
+    "timescale": Word("amount", "The k of an rsqrt piece: a sqrt(k / (k + x))."),
+}
+
+LR: Table = {
+    "schedule": Word("name", "The named schedule that the module rides on."),
+    "curve": Word("curve", "A curve over this stage alone."),
+    "restart": Word("boolean", "Begin the schedule's clock anew in this stage."),
+    "scale": Word("number", "Factor of the schedule's values."),
+    "jump": Word("boolean", "Say aloud that the learning rate jumps where the stage begins."),
+}
+
+BATCH: Table = {
+    "seqs": Word("count", "Sequences in one step, or `keep`."),
+    "tokens": Word("count", "Tokens in one step, whole sequences, or `keep`."),
+    "until": Word("amount", "The mark at which this piece of the batch ends."),
+}
+
+GROUP: Table = {
+    "ratio": Word("curve", "Share of the tokens of what holds it, `rest`, or a curve."),
+    "of": Word(
+        "mixture", "What shares it: sources and groups, `replay: STAGE`, or a list by size."
+    ),
+    "source": Word("text", "Where these ratios come from."),
+}
+
+CHECKPOINT: Table = {
+    "gives": Word("names", "The modules that the outside checkpoint holds."),
+    "path": Word("text", "The safetensors file, relative to the launch's --data."),
+    "weights": Word("name", "`new`: a proxy has no such checkpoint and starts with fresh weights."),
+}
+
+STAGE: Table = {
+    "checkpoint": Word("checkpoint", "Makes this an outside checkpoint: a stage that is over."),
+    "extends": Word("name", "Copies the text of a sibling stage; keys said here replace it."),
+    "source": Word("text", "Where this stage's values come from."),
+    "init": Word("init", "Where each module comes from: a stage, `stage@mark`, or `new`."),
+    "keep": Word("name", "What is not said here is as that ancestor left it."),
+    "carry": Word("carry", "Whose optimizer state comes along: all, none, or modules."),
+    "tokens": Word("tokens", "The budget in tokens."),
+    "steps": Word("count", "The budget in steps."),
+    "seqs": Word("count", "The budget in sequences."),
+    "round": Word("round", "`down`: the budget is rounded down to whole steps, not up."),
+    "count": Word("name", "Whose positions are the tokens where there is no LLM."),
+    "train": Word("names", "The modules or parts that this stage trains."),
+    "optimizer": Word("name", "The optimizer, by name."),
+    "loss": Word("loss", "The loss terms and their weights."),
+    "set": Word("settings", "Scalars that a module lets change, by module or part."),
+    "lr": Word("lr", "A schedule's name, a curve, or one of these per module."),
+    "seq_len": Word("seq_len", "Tokens in one packed sequence: 8192 or 8Ki."),
+    "batch": Word("batch", "Sequences or tokens in one step, or pieces of them."),
+    "packing": Word("packing", "How documents are packed into sequences: best-fit."),
+    "rope": Word("rope", "RoPE by module: `{llm: {base: 50_000}}`, or `none`."),
+    "mixture": Word("mixture", "A tree of ratios over the sources."),
+    "seed": Word("integer", "A seed of this stage's own: its sources are dealt anew."),
+}
+
+ROPE: Table = {"base": Word("number", "RoPE theta.")}
+
+MODALITIES = ("text", "image-text", "video-text")
+PACKINGS = ("best-fit",)
+LOSSES: Mapping[str, frozenset[str]] = {
+    "next_token": frozenset({"llm", "vit", "projector"}),
+    "siglip": frozenset({"vit", "text_tower"}),
+    "caption": frozenset({"vit", "captioner"}),
+}
+"""The loss terms, and the kinds of modules that their gradient reaches."""
+
+SETTINGS: Mapping[str, tuple[str, ...]] = {"llm/router": ("bias_rate",)}
+"""The scalars that `set` may change, by kind of module and part."""
+
+OPTIMIZER_DEFAULTS: Mapping[str, Mapping[str, float | bool | None]] = {
+    "muon": {
+        "momentum": 0.95,
+        "nesterov": True,
+        "ns_steps": 5,
+        "beta1": 0.9,
+        "beta2": 0.95,
+        "eps": 1e-8,
+        "clip_norm": None,
+    },
+    "adamw": {"beta1": 0.9, "beta2": 0.95, "eps": 1e-8, "clip_norm": None},
+}
+"""The table of defaults: printed as `default`, counted with the provenance, part of the digest.
+
+Muon's momentum and Newton-Schulz steps are those of arXiv:2502.16982 and its reference code; the
+betas are AdamW's of arXiv:2502.16982, used for what is no matrix.
+"""
+
+OPTIMIZER_VALUES: Mapping[str, tuple[str, ...]] = {
+    "muon": ("update_rms", "weight_decay", *OPTIMIZER_DEFAULTS["muon"]),
+    "adamw": ("weight_decay", *OPTIMIZER_DEFAULTS["adamw"]),
+}
