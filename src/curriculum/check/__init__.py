@@ -1,0 +1,1 @@
+"""Checks: rules, property tests and their reports"""

@@ -1,0 +1,144 @@
+"""Rules about sources: that they are drawn, caps, epochs, seeds of separate branches"""
+
+import itertools
+from collections.abc import Iterator
+from fractions import Fraction
+
+from curriculum.check.places import mixture_place, related_place
+from curriculum.errors import Diagnostic, Severity
+from curriculum.plan import Plan, Stage
+from curriculum.units import decimal_words
+from curriculum.usage import epochs as epochs_of
+
+MANY_EPOCHS = 4
+"""Up to here repeated text is nearly as good as new (Muennighoff et al., arXiv 2305.16264)."""
+
+
+def every_source_can_be_read(plan: Plan) -> Iterator[Diagnostic]:
+    """A stage that reads images has what sees them, and one whose tokens are the ViT's positions
+    reads nothing but images: a text has none there."""
+    for stage in plan.stages:
+        kinds = {plan.modules[module].shape.kind for module in stage.init}
+        eyes = {"vit", "projector"} if "llm" in kinds else {"vit"}
+        for name in _read(stage):
+            is_text = plan.sources[name].modality == "text"
+            if is_text and "llm" not in kinds:
+                why = "its tokens are the ViT's positions, and a text has none"
+            elif not is_text and not eyes <= kinds:
+                why = f"has no {' and no '.join(sorted(eyes - kinds))} for its images"
+            else:
+                continue
+            yield Diagnostic(
+                "every-source-can-be-read",
+                f"stage `{stage.name}` reads `{name}`, and {why}",
+                mixture_place(plan, stage, name),
+                "leave the source out of this stage's mixture",
+            )
+
+
+def every_source_is_drawn(plan: Plan) -> Iterator[Diagnostic]:
+    """A source with a ratio above 0 gives at least one sequence to its stage.
+
+    A warning where a stage before it on the path drew the source: it was read, but not here.
+    """
+    for stage in plan.stages:
+        ideal = stage.mixture.ideal_seqs(stage.steps)
+        # Draws are strictly within one sequence of the ideal: from 1 on there is one.
+        rare = [name for name, seqs in ideal.items() if 0 < seqs < 1]
+        drawn = stage.draws().before(stage.steps) if rare else {}
+        for name in rare:
+            if drawn[name] > 0:
+                continue
+            before = any(
+                ancestor.mixture.ideal_seqs(step).get(name, 0) >= 1
+                for ancestor, step in plan.ancestors(stage.name)
+            )
+            yield Diagnostic(
+                "every-source-is-drawn",
+                f"source `{name}` rounds to no sequence in stage `{stage.name}`: its ratio "
+                f"asks for {float(ideal[name]):.2g} of one in {stage.seqs:,}",
+                mixture_place(plan, stage, name),
+                "raise its ratio, ask for more tokens, or leave it out",
+                Severity.WARNING if before else Severity.ERROR,
+            )
+
+
+def no_source_passes_its_cap(plan: Plan) -> Iterator[Diagnostic]:
+    """No source is read more often than its `max_epochs`, a stage and all its ancestors counted
+    together."""
+    capped = [source for source in plan.sources.values() if source.max_epochs is not None]
+    read = epochs_of(plan) if capped else {}
+    for source in capped:
+        told: set[str] = set()
+        for stage in plan.stages:
+            epochs = read[stage.name].get(source.name)
+            if epochs is None or source.max_epochs is None or epochs <= source.max_epochs:
+                continue
+            if told & {ancestor.name for ancestor, _ in plan.ancestors(stage.name)}:
+                continue
+            told.add(stage.name)
+            yield Diagnostic(
+                "no-source-passes-its-cap",
+                f"by the end of stage `{stage.name}` source `{source.name}` is read "
+                f"{_times(epochs)}, its cap is {decimal_words(source.max_epochs)}",
+                mixture_place(plan, stage, source.name),
+                "give it a smaller ratio, or raise its `max_epochs`",
+                related=related_place(plan, "the cap", f"sources.{source.name}.max_epochs"),
+            )
+
+
+def separate_stages_deal_their_own_samples(plan: Plan) -> Iterator[Diagnostic]:
+    """Two stages of which neither follows the other, and that read the same source, have different
+    seeds: else they read the same documents."""
+    above = {s.name: {a.name for a, _ in plan.ancestors(s.name)} for s in plan.stages}
+    for one, other in itertools.combinations(plan.stages, 2):
+        if one.name in above[other.name] or other.name in above[one.name]:
+            continue
+        shared = [name for name in _read(one) if name in _read(other)]
+        if shared and one.seed == other.seed:
+            yield Diagnostic(
+                "separate-stages-deal-their-own-samples",
+                f"stages `{one.name}` and `{other.name}` run beside each other and read the same "
+                f"documents of {', '.join(f'`{name}`' for name in shared)}",
+                plan.place(f"stages.{other.name}"),
+                f"say `seed: {other.seed + 1}` in `{other.name}`",
+                related=related_place(plan, "the other stage", f"stages.{one.name}"),
+            )
+
+
+def repeated_sources_are_capped(plan: Plan) -> Iterator[Diagnostic]:
+    """A source that is read more than once says how often it may be, by `max_epochs`.
+
+    More than 4 epochs are a warning: beyond, repeated data loses its worth (arXiv 2305.16264).
+    """
+    read = epochs_of(plan)
+    for source in plan.sources.values():
+        epochs = [
+            (often, s) for s in plan.stages if (often := read[s.name].get(source.name)) is not None
+        ]
+        most, stage = max(epochs, key=lambda each: each[0], default=(Fraction(0), None))
+        if stage is None or most <= 1 or source.max_epochs is not None:
+            continue
+        many = most > MANY_EPOCHS
+        cite = " (more than 4 lose their worth: Muennighoff et al., arXiv 2305.16264)"
+        yield Diagnostic(
+            "repeated-sources-are-capped",
+            f"source `{source.name}` is read {_times(most)} by the end of stage "
+            f"`{stage.name}`{cite if many else ''}",
+            plan.place(f"sources.{source.name}.tokens"),
+            f"say `max_epochs: {_up(most)}` if that is meant",
+            Severity.WARNING if many else Severity.INFO,
+        )
+
+
+def _read(stage: Stage) -> list[str]:
+    """Return the sources that a stage reads anything of."""
+    return [name for name, n in stage.mixture.ideal_tokens(stage.steps).items() if n > 0]
+
+
+def _times(epochs: Fraction) -> str:
+    return f"{float(epochs):.4g} times"
+
+
+def _up(epochs: Fraction) -> str:
+    return decimal_words(Fraction(-(-epochs.numerator * 10 // epochs.denominator), 10))

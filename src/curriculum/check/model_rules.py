@@ -1,0 +1,151 @@
+"""Rules about modules: what a loss reaches, RoPE and context along the path, unused names"""
+
+from collections.abc import Iterator
+
+from curriculum.check.places import related_place
+from curriculum.errors import Diagnostic, Severity
+from curriculum.plan import Plan, Stage, Start
+from curriculum.units import decimal_words
+from curriculum.words import LOSSES
+
+_WHAT = {
+    "modules": "module",
+    "optimizers": "optimizer",
+    "sources": "source",
+    "schedules": "schedule",
+    "stages": "outside checkpoint",
+}
+
+
+def rope_never_shrinks_unsaid(plan: Plan) -> Iterator[Diagnostic]:
+    """The RoPE base of a module is not below that of the stage it comes from, unless the stage
+    says its own."""
+    for stage in plan.stages:
+        for module, rope in stage.rope.items():
+            parent = _parent(plan, stage.init[module])
+            before = parent.rope.get(module) if parent else None
+            if parent is None or before is None or rope.base >= before.base:
+                continue
+            if not _says(plan, stage, "rope"):
+                yield Diagnostic(
+                    "rope-never-shrinks-unsaid",
+                    f"stage `{stage.name}` takes `{module}` from `{parent.name}` at RoPE base "
+                    f"{decimal_words(before.base)} and goes on at {decimal_words(rope.base)}",
+                    plan.place(f"stages.{stage.name}.keep"),
+                    f"say `rope.{module}.base: {decimal_words(before.base)}`, or the smaller one",
+                    related=related_place(plan, "the larger base", f"stages.{parent.name}.rope"),
+                )
+
+
+def context_never_shrinks_unsaid(plan: Plan) -> Iterator[Diagnostic]:
+    """A stage does not read shorter sequences than the one its LLM comes from, unless it says its
+    `seq_len`."""
+    for stage in plan.stages:
+        for module, start in stage.init.items():
+            parent = _parent(plan, start)
+            if parent is None or plan.modules[module].shape.kind != "llm":
+                continue
+            before, now = parent.at(start.step).seq_len, stage.at(0).seq_len
+            if now < before and not _says(plan, stage, "seq_len"):
+                yield Diagnostic(
+                    "context-never-shrinks-unsaid",
+                    f"stage `{stage.name}` takes `{module}` from `{parent.name}` at a context of "
+                    f"{before:,} and goes on at {now:,}",
+                    plan.place(f"stages.{stage.name}.keep"),
+                    f"say `seq_len: {before}`, or the smaller one",
+                    related=related_place(
+                        plan, "the longer context", f"stages.{parent.name}.seq_len"
+                    ),
+                )
+
+
+def every_loss_term_has_its_modules(plan: Plan) -> Iterator[Diagnostic]:
+    """A stage has the modules that its loss terms are computed with."""
+    needed = {"next_token": {"llm"}, "siglip": LOSSES["siglip"], "caption": LOSSES["caption"]}
+    for stage in plan.stages:
+        kinds = _kinds(plan, stage)
+        for term in stage.loss:
+            missing = sorted(needed[term] - kinds)
+            if missing:
+                yield Diagnostic(
+                    "every-loss-term-has-its-modules",
+                    f"the loss `{term}` of stage `{stage.name}` needs a module of kind "
+                    f"{' and '.join(missing)}",
+                    plan.place(f"stages.{stage.name}.loss.{term}"),
+                    "add it to `init`, or leave the term out",
+                )
+
+
+def every_trained_module_has_a_loss(plan: Plan) -> Iterator[Diagnostic]:
+    """Every module that a stage trains is reached by the gradient of one of its loss terms.
+
+    `next_token` reaches a ViT only through a projector and an LLM, and no image loss reaches
+    anything in a stage that reads no images.
+    """
+    for stage in plan.stages:
+        reached = _reached(plan, stage)
+        for target in stage.train:
+            kind = plan.modules[target.partition("/")[0]].shape.kind
+            if kind in reached:
+                continue
+            if kind != "llm" and not _reads_images(plan, stage):
+                why = "the stage reads no images"
+            elif kind in LOSSES["next_token"] and "next_token" in stage.loss:
+                why = "`next_token` reaches it only through an LLM and a projector"
+            else:
+                why = f"its loss is {', '.join(stage.loss)}"
+            yield Diagnostic(
+                "every-trained-module-has-a-loss",
+                f"no gradient reaches `{target}` in stage `{stage.name}`: {why}",
+                plan.place(f"stages.{stage.name}.train"),
+                f"leave `{target}` out of `train`, or add what it learns from",
+            )
+
+
+def everything_declared_is_used(plan: Plan) -> Iterator[Diagnostic]:
+    """Every module, optimizer, source, schedule and outside checkpoint is named by a stage."""
+    for path in plan.unused:
+        kind, _, name = path.partition(".")
+        yield Diagnostic(
+            "everything-declared-is-used",
+            f"no stage uses the {_WHAT[kind]} `{name}`",
+            plan.place(path),
+            "leave it out",
+            Severity.WARNING,
+        )
+
+
+def _parent(plan: Plan, start: Start) -> Stage | None:
+    known = start.stage is not None and plan.has_stage(start.stage)
+    return plan.stage(start.stage) if known and start.stage else None
+
+
+def _says(plan: Plan, stage: Stage, key: str) -> bool:
+    """Say whether the stage's own text has the key; a lock has no text and is not blamed."""
+    path = f"stages.{stage.name}.{key}"
+    says = any(place == path or place.startswith(f"{path}.") for place in plan.places)
+    return says or not plan.places
+
+
+def _kinds(plan: Plan, stage: Stage) -> set[str]:
+    return {plan.modules[module].shape.kind for module in stage.init}
+
+
+def _reads_images(plan: Plan, stage: Stage) -> bool:
+    total = stage.mixture.ideal_tokens(stage.steps)
+    return any(plan.sources[name].modality != "text" for name, tokens in total.items() if tokens)
+
+
+def _reached(plan: Plan, stage: Stage) -> set[str]:
+    """Return the kinds of modules that a gradient reaches; an unknown weight counts as one."""
+    kinds, sees = _kinds(plan, stage), _reads_images(plan, stage)
+    reached: set[str] = set()
+    for term, weight in stage.loss.items():
+        if weight is not None and all(p.a == p.b == 0 for p in weight.pieces):
+            continue
+        if term == "next_token":
+            whole = sees and kinds >= LOSSES[term]
+            reached |= LOSSES[term] if whole else {"llm"}
+        elif sees and kinds >= LOSSES[term]:
+            reached |= LOSSES[term]
+    return reached & kinds

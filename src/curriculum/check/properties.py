@@ -1,0 +1,137 @@
+"""Property tests over a compiled plan: what must hold at any step, mark and interruption
+
+Hypothesis chooses stages and steps, the places where something changes among them, and shrinks what
+fails towards early stages and steps. The examples are the same on every machine unless a
+seed is given. Nothing is written: no database, no cache.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from curriculum.check.step_properties import (
+    CHAIN,
+    STEP,
+    ChainProperty,
+    Point,
+    StepProperty,
+)
+from curriculum.errors import Diagnostic
+from curriculum.plan import Plan, Stage
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+MAX_EXAMPLES = 100
+
+
+class Counterexample(Exception):
+    """A property that does not hold, and where; hypothesis looks for a small one."""
+
+    def __init__(self, point: Point, message: str) -> None:
+        self.point = point
+        self.message = message
+        Exception.__init__(self, message)
+
+
+def broken_properties(
+    plan: Plan, max_examples: int = MAX_EXAMPLES, seed: int | None = None
+) -> tuple[Diagnostic, ...]:
+    """Test every property of the plan; return a small counterexample of each that fails."""
+    if not plan.stages:
+        return ()
+    found = [f for prop in CHAIN for f in _of_chain(plan, prop)]
+    with _nothing_written():
+        points = _points(plan)
+        for prop in STEP:
+            failed = _falsified(prop, points, max_examples, seed)
+            if failed is not None:
+                found.append(_diagnostic(plan, prop, failed))
+    return tuple(found)
+
+
+def _of_chain(plan: Plan, prop: ChainProperty) -> Iterator[Diagnostic]:
+    for stage, message in prop(plan):
+        place = plan.place(f"stages.{stage}") if stage else plan.place("plan")
+        where = f"stage `{stage}`: " if stage else ""
+        yield Diagnostic(_code(prop), f"{where}{message}", place, _OURS)
+
+
+def _falsified(
+    prop: StepProperty, points: "SearchStrategy[Point]", max_examples: int, seed: int | None
+) -> Counterexample | None:
+    """Look for a point at which a property does not hold."""
+    from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+    from hypothesis import seed as seeded
+
+    def hold(point: Point) -> None:
+        message = prop(point)
+        if message is not None:
+            raise Counterexample(point, message)
+
+    test = given(point=points)(hold)
+    if seed is not None:
+        test = seeded(seed)(test)
+    test = settings(
+        max_examples=max_examples,
+        derandomize=seed is None,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, Phase.shrink),
+        report_multiple_bugs=False,
+        suppress_health_check=tuple(HealthCheck),
+        verbosity=Verbosity.quiet,
+        print_blob=False,
+    )(test)
+    try:
+        test()
+    except Counterexample as failed:
+        return failed
+    return None
+
+
+def _points(plan: Plan) -> "SearchStrategy[Point]":
+    """Draw two steps of a stage, often where something changes; both in 0 .. steps - 1."""
+    from hypothesis import strategies as st
+
+    def of_stage(stage: Stage) -> "SearchStrategy[Point]":
+        last = stage.steps - 1
+        near = sorted({min(max(b + d, 0), last) for b in _breaks(stage) for d in (-1, 0, 1)})
+        step = st.one_of(st.integers(0, last), st.sampled_from(near))
+        return st.builds(Point, st.just(stage), step, step, st.integers(0, stage.tokens))
+
+    return st.sampled_from(plan.stages).flatmap(of_stage)
+
+
+def _breaks(stage: Stage) -> set[int]:
+    groups = (stage.lr, stage.loss, stage.settings)
+    curves = [c for group in groups for c in group.values() if c is not None]
+    ratios = [n.ratio for r in stage.mixture.roots for _, n in r.paths() if n.ratio is not None]
+    return {0, stage.steps, *stage.batch.breaks()}.union(*(c.breaks() for c in curves + ratios))
+
+
+_OURS = "the plan is not at fault: this is a mistake of the compiler, please report it"
+
+
+def _diagnostic(plan: Plan, prop: StepProperty, failed: Counterexample) -> Diagnostic:
+    stage, step = failed.point.stage.name, failed.point.step
+    message = f"stage `{stage}`, step {step:,}: {failed.message}"
+    return Diagnostic(_code(prop), message, plan.place(f"stages.{stage}"), _OURS)
+
+
+def _code(prop: Callable[..., object]) -> str:
+    return prop.__name__.replace("_", "-")
+
+
+@contextmanager
+def _nothing_written() -> Iterator[None]:
+    """Give hypothesis a home that cannot be, so that it keeps its caches in memory."""
+    from hypothesis.configuration import set_hypothesis_home_dir
+
+    set_hypothesis_home_dir(Path(os.devnull) / "hypothesis")
+    try:
+        yield
+    finally:
+        set_hypothesis_home_dir(None)

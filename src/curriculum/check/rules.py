@@ -1,0 +1,54 @@
+"""The rules of a plan, each a sentence that a compiled plan keeps or breaks
+
+What cannot be compiled at all (shares of 1.02, a missing parent, a stage that outlives its
+schedule) is refused by the compiler. The rules here read the compiled plan: `RULES` is what the
+command, the tests and `explain` read, the docstring of a rule is its sentence.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from curriculum.check import clock_rules, data_rules, model_rules
+from curriculum.errors import Diagnostic, Severity
+from curriculum.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule: its code, its sentence, how bad its worst finding is, and the function."""
+
+    code: str
+    sentence: str
+    severity: Severity
+    check: Callable[[Plan], Iterator[Diagnostic]]
+
+
+def _rule(severity: Severity, check: Callable[[Plan], Iterator[Diagnostic]]) -> Rule:
+    assert check.__doc__
+    sentence = " ".join(check.__doc__.split("\n\n")[0].split())
+    return Rule(check.__name__.replace("_", "-"), sentence, severity, check)
+
+
+RULES: tuple[Rule, ...] = (
+    _rule(Severity.ERROR, clock_rules.budgets_become_whole_steps),
+    _rule(Severity.ERROR, clock_rules.carried_modules_go_on_at_their_rate),
+    _rule(Severity.ERROR, clock_rules.rates_are_not_negative),
+    _rule(Severity.WARNING, clock_rules.every_trained_module_moves),
+    _rule(Severity.INFO, clock_rules.first_steps_learn),
+    _rule(Severity.WARNING, clock_rules.stages_have_three_steps),
+    _rule(Severity.ERROR, model_rules.rope_never_shrinks_unsaid),
+    _rule(Severity.ERROR, model_rules.context_never_shrinks_unsaid),
+    _rule(Severity.ERROR, model_rules.every_loss_term_has_its_modules),
+    _rule(Severity.ERROR, model_rules.every_trained_module_has_a_loss),
+    _rule(Severity.WARNING, model_rules.everything_declared_is_used),
+    _rule(Severity.ERROR, data_rules.every_source_can_be_read),
+    _rule(Severity.ERROR, data_rules.every_source_is_drawn),
+    _rule(Severity.ERROR, data_rules.no_source_passes_its_cap),
+    _rule(Severity.ERROR, data_rules.separate_stages_deal_their_own_samples),
+    _rule(Severity.WARNING, data_rules.repeated_sources_are_capped),
+)
+
+
+def broken_rules(plan: Plan) -> tuple[Diagnostic, ...]:
+    """Return what the plan breaks, rule by rule."""
+    return tuple(finding for rule in RULES for finding in rule.check(plan))

@@ -1,0 +1,100 @@
+import json
+from xml.etree import ElementTree
+
+from curriculum.check.report import MAX_ANNOTATIONS, Checked, all_findings, report
+from curriculum.errors import Diagnostic, Related, Severity, Span
+
+SPAN = Span("plans/a b.yaml", 9, 5, 9, 12)
+ERROR = Diagnostic(
+    "siblings-sum", "the sum is <1.02> & 100%", SPAN, "make it 1", related=(Related("here", SPAN),)
+)
+WARNING = Diagnostic("every-source-is-drawn", "w", SPAN, None, Severity.WARNING)
+INFO = Diagnostic("first-steps-learn", "a -- b", None, None, Severity.INFO)
+CHECKED = (
+    Checked("plans/a b.yaml", (ERROR, WARNING, INFO)),
+    Checked("good.yaml"),
+    Checked("gone.yaml", failure="gone.yaml: no such file"),
+)
+
+
+def test_text_ends_with_the_counts() -> None:
+    text = report(CHECKED, "text")
+    assert text.startswith("plans/a b.yaml:9:5: error[siblings-sum]: the sum is <1.02> & 100%\n")
+    assert text.endswith("2 files checked: 1 error, 1 warning, 1 info\n")
+    assert report(CHECKED[1:2], "text") == "1 file checked: no findings\n"
+
+
+def test_json_is_one_document_with_the_fields_of_the_contract() -> None:
+    document = json.loads(report(CHECKED, "json"))
+    assert set(document) == {"format", "files", "findings"}
+    assert document["format"] == 1
+    assert document["files"] == ["plans/a b.yaml", "good.yaml", "gone.yaml"]
+    assert [f["rule"] for f in document["findings"]] == [
+        "siblings-sum",
+        "every-source-is-drawn",
+        "first-steps-learn",
+        "cannot",
+    ]
+    assert document["findings"][-1]["file"] == "gone.yaml"
+    assert document["findings"][-1]["line"] is None
+
+
+def test_sarif_names_rules_levels_and_places() -> None:
+    document = json.loads(report(CHECKED, "sarif"))
+    assert document["version"] == "2.1.0"
+    run = document["runs"][0]
+    rules = run["tool"]["driver"]["rules"]
+    assert [r["id"] for r in rules] == sorted(r["id"] for r in rules)
+    assert [r["level"] for r in run["results"]] == ["error", "warning", "note"]
+    for result in run["results"]:
+        assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
+    place = run["results"][0]["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == "plans/a%20b.yaml"
+    assert place["region"] == {"startLine": 9, "startColumn": 5, "endLine": 9, "endColumn": 12}
+    assert run["results"][0]["relatedLocations"][0]["message"]["text"] == "here"
+    assert "locations" not in run["results"][2]
+    assert run["invocations"][0]["executionSuccessful"] is False
+    described = next(r for r in rules if r["id"] == "every-source-is-drawn")
+    assert described["shortDescription"]["text"].startswith("A source with a ratio above 0")
+
+
+def test_junit_is_xml_with_a_case_for_each_finding() -> None:
+    suites = ElementTree.fromstring(report(CHECKED, "junit"))
+    counts = [(s.get("tests"), s.get("failures"), s.get("errors")) for s in suites]
+    assert counts == [("2", "2", "0"), ("1", "0", "0"), ("1", "0", "1")]
+    for suite in suites:
+        assert len(suite.findall("testcase")) == int(suite.get("tests") or 0)
+    failure = suites.find("testsuite/testcase/failure")
+    assert failure is not None
+    assert failure.get("message") == "the sum is <1.02> & 100%"
+
+
+def test_github_annotations_are_escaped_and_few() -> None:
+    lines = report(CHECKED, "github").splitlines()
+    assert lines[0] == "::error::gone.yaml: no such file"
+    assert lines[1] == (
+        "::error file=plans/a b.yaml,line=9,col=5,endLine=9,endColumn=11,title=siblings-sum::"
+        "the sum is <1.02> & 100%25; make it 1"
+    )
+    assert lines[-1] == "1 error, 1 warning, 1 info"
+    many = [Diagnostic("r", f"{i}\nx", SPAN, None, Severity.WARNING) for i in range(30)]
+    lines = report([Checked("a", (*many, ERROR))], "github").splitlines()
+    assert len(lines) == MAX_ANNOTATIONS + 1
+    assert lines[0].startswith("::error ")
+    assert "0%0Ax" in lines[1]
+    assert lines[-1] == "1 error, 30 warnings (10 shown)"
+
+
+def test_what_two_plans_share_is_told_once() -> None:
+    both = [Checked("a.yaml", (ERROR,)), Checked("b.yaml", (ERROR, WARNING))]
+    assert all_findings(both) == [ERROR, WARNING]
+
+
+def test_odd_characters_break_no_format() -> None:
+    odd = Diagnostic("r", "\x00\x1b]0;x\ud800\uffff", Span("a\udcff.yaml", 1, 1, 1, 2))
+    checked = [Checked("a\udcff.yaml", (odd,))]
+    json.loads(report(checked, "json"))
+    json.loads(report(checked, "sarif"))
+    ElementTree.fromstring(report(checked, "junit").encode())
+    report(checked, "text").encode()
+    report(checked, "github").encode()
