@@ -1,0 +1,1 @@
+"""Simulation: the run as a table and as pictures"""

@@ -1,0 +1,91 @@
+"""Where each stage stands on the shared axis of tokens: its band, with a least width
+
+    |   text            | vit-coca | align | joint   | cooldown |     left .. right in 0..1
+    0                5.2T       7.2T    7.3T                         tokens_before
+
+A stage shorter than the least width is drawn wider and the others give way; then the axis is no
+longer to scale, and whoever draws it says so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from curriculum.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """The part of the axis that belongs to one stage."""
+
+    stage: str
+    tokens_before: int  # of all stages drawn before it
+    tokens: int
+    left: float
+    right: float
+
+    @property
+    def middle(self) -> float:
+        return (self.left + self.right) / 2
+
+    def place(self, tokens_stage: float) -> float:
+        """Return where on the axis the stage has seen `tokens_stage`.
+
+        >>> Band("joint", 100, 50, 0.5, 1.0).place(25)
+        0.75
+        """
+        return self.left + (self.right - self.left) * tokens_stage / self.tokens
+
+
+def bands(plan: Plan, least_width: float) -> tuple[Band, ...]:
+    """Return a band for every stage, in the plan's order, none narrower than `least_width`.
+
+    Many stages share the axis evenly before the least width runs out of it.
+    """
+    found: list[Band] = []
+    tokens, left = 0, 0.0
+    for stage, width in zip(
+        plan.stages, widths([stage.tokens for stage in plan.stages], least_width), strict=True
+    ):
+        found.append(Band(stage.name, tokens, stage.tokens, left, left + width))
+        tokens, left = tokens + stage.tokens, left + width
+    return tuple(found)
+
+
+def widths(sizes: Sequence[int], least: float) -> list[float]:
+    """Share out 1 in proportion to the sizes, but at least `least` (or 1 / len) to each.
+
+    >>> widths([90, 5, 5], 0.1)
+    [0.8, 0.1, 0.1]
+    """
+    least = min(least, 1 / len(sizes))
+    narrow: set[int] = set()
+    while True:
+        rest = 1 - least * len(narrow)
+        total = sum(size for i, size in enumerate(sizes) if i not in narrow)
+        shares = [least if i in narrow else rest * size / total for i, size in enumerate(sizes)]
+        more = {i for i, share in enumerate(shares) if i not in narrow and share < least}
+        if not more or len(narrow) + len(more) == len(sizes):
+            return shares if not more else [1 / len(sizes)] * len(sizes)
+        narrow |= more
+
+
+def is_to_scale(axis: Sequence[Band]) -> bool:
+    """Say whether a token has the same width everywhere.
+
+    >>> is_to_scale([Band("a", 0, 3, 0.0, 0.75), Band("b", 3, 1, 0.75, 1.0)])
+    True
+    """
+    per_token = [(band.right - band.left) / band.tokens for band in axis]
+    return max(per_token) <= min(per_token) * (1 + 1e-9)
+
+
+def side_by_side(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """Return the pairs of stages of which neither is the other's ancestor, in the plan's order."""
+    above = {stage.name: {a.name for a, _ in plan.ancestors(stage.name)} for stage in plan.stages}
+    names = [stage.name for stage in plan.stages]
+    return tuple(
+        (one, other)
+        for i, one in enumerate(names)
+        for other in names[i + 1 :]
+        if one not in above[other] and other not in above[one]
+    )

@@ -1,0 +1,41 @@
+import json
+from typing import Any
+
+import pytest
+
+from curriculum.plan import Plan
+from curriculum.simulate.stage_table import table_of_stages
+from curriculum.simulate.summary import lr_range, summary
+from curriculum.simulate.timeline import timeline
+from simulate.plans import full_plan, laptop_plan
+
+
+def test_the_summary_is_json_and_adds_up() -> None:
+    plan = full_plan()
+    said: dict[str, Any] = json.loads(json.dumps(summary(plan), allow_nan=False))
+    assert said["totals"]["asked_tokens"] == 9_600_000_000_000
+    assert said["totals"]["steps"] == 292_067
+    by_name = {stage["name"]: stage for stage in said["stages"]}
+    assert by_name["text"]["batch_seqs"] == {"first": 2048, "last": 4096}
+    assert by_name["long-128k"]["seq_len"] == {"first": 131_072, "last": 131_072}
+    assert by_name["vit-coca"]["flops"]["captioner"] is None
+    assert by_name["vit-coca"]["multimodal_share"] == {"first": 1.0, "last": 1.0}
+    assert by_name["joint"]["multimodal_share"]["first"] == 0
+    assert by_name["cooldown"]["rope_base"] == {"llm": 50_000.0}
+
+
+def test_the_peak_is_the_largest_value_of_the_column() -> None:
+    plan = laptop_plan()
+    for stage in plan.stages:
+        table = timeline(plan, stages=[stage.name])
+        for module, values in lr_range(stage).items():
+            column = table[f"lr.{module}"]
+            assert values == {"first": column[0], "peak": column.max(), "last": column[-1]}
+
+
+@pytest.mark.parametrize("plan", [full_plan(), laptop_plan()], ids=["full", "laptop"])
+def test_the_table_has_a_line_per_stage_and_at_most_100_columns(plan: Plan) -> None:
+    lines = table_of_stages(plan).splitlines()
+    assert max(len(line) for line in lines) <= 100
+    assert [line.split()[0] for line in lines[1:8]] == [stage.name for stage in plan.stages]
+    assert "6 N_active" in lines[8]
