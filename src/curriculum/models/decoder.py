@@ -1,0 +1,170 @@
+"""The language model: latent attention, experts, RMSNorm, RoPE from the plan's own floats
+
+    tokens [T] --embed--> x [T, C] --layers--> norm --> hidden [T, C]      (head: losses.py, vlm.py)
+
+    layer:  x + attn(norm x);  x + ffn(norm x), dense in the first layers, experts in the others
+    attn:   q(x) = q_nope | q_rope;  kv_a(x) = latent | k_rope;  kv_b(norm latent) = k_nope | v
+
+T packed tokens, C hidden, H heads, D documents. RoPE turns the rope part only, in neighbouring
+pairs (2i, 2i + 1), as the published weights have it; all heads share one k_rope.
+Source: DeepSeek-V2 (arXiv 2405.04434), 2.1; RoPE: arXiv 2104.09864, eq. 34.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from curriculum.models.attention import packed_attention
+from curriculum.models.moe import GatedFfn, Moe
+from curriculum.models.shapes import DecoderShape
+
+
+def rotate_pairs(x: Tensor, turn: Tensor) -> Tensor:
+    """Turn neighbouring pairs of x [T, H, R] by complex `turn` [T, 1, R / 2], in float32."""
+    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)).contiguous())
+    return torch.view_as_real(pairs * turn).flatten(-2).to(x.dtype)
+
+
+class LatentAttention(nn.Module):
+    """Causal attention whose keys and values come from one small latent per token."""
+
+    def __init__(self, shape: DecoderShape) -> None:
+        super().__init__()
+        c, h, eps = shape.hidden, shape.num_heads, 1e-6  # not rms_eps: as the published code
+        if shape.q_lora_rank is None:
+            self.q = nn.Linear(c, h * shape.qk_head_dim, bias=False)
+        else:
+            self.q_a = nn.Linear(c, shape.q_lora_rank, bias=False)
+            self.q_norm = nn.RMSNorm(shape.q_lora_rank, eps=eps)
+            self.q_b = nn.Linear(shape.q_lora_rank, h * shape.qk_head_dim, bias=False)
+        self.kv_a = nn.Linear(c, shape.kv_lora_rank + shape.qk_rope_head_dim, bias=False)
+        self.kv_norm = nn.RMSNorm(shape.kv_lora_rank, eps=eps)
+        inner = shape.qk_nope_head_dim + shape.v_head_dim
+        self.kv_b = nn.Linear(shape.kv_lora_rank, h * inner, bias=False)
+        self.out = nn.Linear(h * shape.v_head_dim, c, bias=False)
+        self.shape = shape
+
+    def forward(
+        self, x: Tensor, turn: Tensor, cu_seqlens: Tensor, max_seqlen: int, scale: float
+    ) -> Tensor:
+        """[T, C] -> [T, C]; `turn` [T, 1, rope / 2] complex, `scale` of the softmax."""
+        s = self.shape
+        q = self.q(x) if s.q_lora_rank is None else self.q_b(self.q_norm(self.q_a(x).float()))
+        q_nope, q_rope = q.unflatten(-1, (s.num_heads, -1)).split(
+            (s.qk_nope_head_dim, s.qk_rope_head_dim), dim=-1
+        )
+        # Norms are taken in float32: their weights are, whatever the products run in.
+        latent, k_rope = self.kv_a(x).split((s.kv_lora_rank, s.qk_rope_head_dim), dim=-1)
+        kv = self.kv_b(self.kv_norm(latent.float())).unflatten(-1, (s.num_heads, -1))
+        k_nope, v = kv.split((s.qk_nope_head_dim, s.v_head_dim), dim=-1)
+        k_rope = rotate_pairs(k_rope.unsqueeze(1), turn).expand(-1, s.num_heads, -1)
+        out = packed_attention(
+            torch.cat((q_nope, rotate_pairs(q_rope, turn)), dim=-1),
+            torch.cat((k_nope, k_rope), dim=-1),
+            v,
+            cu_seqlens,
+            max_seqlen,
+            causal=True,
+            scale=scale,
+        )
+        projected: Tensor = self.out(out.flatten(1))
+        return projected
+
+
+class Layer(nn.Module):
+    """Attention and feed-forward, each behind its norm, each added to the stream."""
+
+    def __init__(self, shape: DecoderShape, layer: int) -> None:
+        super().__init__()
+        self.attn_norm = nn.RMSNorm(shape.hidden, eps=shape.rms_eps)
+        self.attn = LatentAttention(shape)
+        self.ffn_norm = nn.RMSNorm(shape.hidden, eps=shape.rms_eps)
+        self.moe = None if shape.is_dense(layer) else Moe(shape)
+        self.ffn = GatedFfn(shape.hidden, shape.ffn_dim) if self.moe is None else None
+
+    def forward(
+        self, x: Tensor, turn: Tensor, cu_seqlens: Tensor, max_seqlen: int, scale: float
+    ) -> Tensor:
+        """[T, C] -> [T, C]."""
+        x = x + self.attn(self.attn_norm(x), turn, cu_seqlens, max_seqlen, scale)
+        feed_forward = self.ffn if self.moe is None else self.moe
+        assert feed_forward is not None
+        return x + feed_forward(self.ffn_norm(x))
+
+
+class Decoder(nn.Module):
+    """The language model without its loss. `recompute` drops activations and makes them again."""
+
+    rope_inv_freq: Tensor
+
+    def __init__(self, shape: DecoderShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.embed = nn.Embedding(shape.vocab, shape.hidden)
+        self.layers = nn.ModuleList(Layer(shape, i) for i in range(shape.num_layers))
+        self.norm = nn.RMSNorm(shape.hidden, eps=shape.rms_eps)
+        self.head = nn.Linear(shape.hidden, shape.vocab, bias=False)
+        speeds = torch.zeros(shape.qk_rope_head_dim // 2, dtype=torch.float64)
+        self.register_buffer("rope_inv_freq", speeds, persistent=False)
+        self.attention_scale: float | None = None  # None: RoPE was not set
+        self.recompute = False
+
+    def set_rope(self, inv_freq: Sequence[float], attention_scale: float = 1.0) -> None:
+        """Take the plan's rotation speeds, rad/token, fastest first, one for each pair.
+
+        `attention_scale` multiplies the softmax scale (YaRN's temperature; else 1).
+        """
+        if len(inv_freq) != len(self.rope_inv_freq):
+            raise ValueError(
+                f"{len(inv_freq)} rotation speeds, but heads turn {len(self.rope_inv_freq)} pairs"
+            )
+        speeds = torch.tensor(inv_freq, dtype=torch.float64)
+        self.rope_inv_freq = speeds.to(self.rope_inv_freq.device)
+        self.attention_scale = attention_scale
+
+    def rope_base(self) -> float:
+        """RoPE base, read back from the buffer: speeds are base^(-2i/R), so (s0/s1)^(R/2)."""
+        first, second = self.rope_inv_freq[:2].tolist()
+        return math.exp(math.log(first / second) * len(self.rope_inv_freq))
+
+    def moe_layers(self) -> Iterator[Moe]:
+        """The layers' experts, first layer first."""
+        for layer in self.layers:
+            if isinstance(layer.moe, Moe):
+                yield layer.moe
+
+    def update_router_bias(self, rate: float) -> None:
+        """Apply `Moe.update_bias` to every layer; once a step, after its last micro-batch."""
+        for moe in self.moe_layers():
+            moe.update_bias(rate)
+
+    def forward(
+        self,
+        x: Tensor,
+        positions: Tensor,
+        cu_seqlens: Tensor,
+        max_seqlen: int,
+        live: Tensor | None = None,
+    ) -> Tensor:
+        """Embeddings x [T, C] to hidden states [T, C]; `positions` [T] within the document.
+
+        `live` [T] bool keeps padding out of the experts' counts (training mode counts).
+        """
+        if self.attention_scale is None:
+            raise RuntimeError("the decoder has no RoPE: call set_rope first")
+        angles = positions.double().unsqueeze(1) * self.rope_inv_freq
+        turn = torch.polar(torch.ones_like(angles), angles).to(torch.complex64).unsqueeze(1)
+        scale = self.attention_scale * self.shape.qk_head_dim**-0.5
+        for layer in self.layers:
+            if self.recompute and torch.is_grad_enabled():
+                x = checkpoint(layer, x, turn, cu_seqlens, max_seqlen, scale, use_reentrant=False)
+            else:
+                x = layer(x, turn, cu_seqlens, max_seqlen, scale)
+            # Counted here, outside of what is recomputed, or a token would count twice.
+            if self.training and isinstance(layer.moe, Moe):
+                layer.moe.count(live)
+        out: Tensor = self.norm(x)
+        return out

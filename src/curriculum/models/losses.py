@@ -1,0 +1,101 @@
+"""Losses as sums: next token in chunks, and all pairs of a step however it is cut
+
+A step's loss is the sum over the step divided by the step's count, so every function here returns
+sums and nobody averages a micro-batch. T positions, C hidden, V vocabulary, n images of the step,
+m of one micro-batch, d embedding length.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from curriculum.data.packed import NO_LOSS
+
+
+def next_token_loss(hidden: Tensor, head: Tensor, targets: Tensor, chunk: int = 4096) -> Tensor:
+    """Sum over positions of -log softmax(hidden head')[target], in float32.
+
+    hidden [T, C], head [V, C], targets [T] (NO_LOSS counts nothing). Logits exist for `chunk`
+    positions at a time, and their gradient is made at once: [T, V] is never held.
+    """
+    return _NextToken.apply(hidden, head, targets, chunk, torch.is_grad_enabled())  # type: ignore[no-untyped-call]
+
+
+class _NextToken(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, chunk: int, with_grad: bool
+    ) -> Tensor:
+        needs_hidden, needs_head = (with_grad and need for need in ctx.needs_input_grad[:2])
+        weight = head.to(hidden.dtype)
+        grad_hidden = torch.empty_like(hidden) if needs_hidden else None
+        grad_head = torch.zeros_like(head, dtype=torch.float32) if needs_head else None
+        total = torch.zeros((), device=hidden.device)
+        for start in range(0, len(hidden), chunk):
+            rows, target = hidden[start : start + chunk], targets[start : start + chunk]
+            bears_loss = (target != NO_LOSS).unsqueeze(1)
+            target = target.clamp(min=0).unsqueeze(1)
+            log_p = functional.linear(rows, weight).float().log_softmax(-1)
+            total -= log_p.gather(1, target).masked_fill(~bears_loss, 0.0).sum()
+            if not (needs_hidden or needs_head):
+                continue
+            grad = log_p.exp_()
+            grad.scatter_add_(1, target, grad.new_full(target.shape, -1.0))
+            grad = grad.mul_(bears_loss).to(hidden.dtype)
+            if grad_hidden is not None:
+                torch.mm(grad, weight, out=grad_hidden[start : start + chunk])
+            if grad_head is not None:
+                grad_head += grad.t() @ rows
+        ctx.save_for_backward(grad_hidden, grad_head)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        by_hidden, by_head = (
+            None if saved is None else saved * grads[0].to(saved.dtype)
+            for saved in ctx.saved_tensors
+        )
+        return by_hidden, by_head, None, None, None
+
+
+def siglip_loss(
+    images: Tensor, texts: Tensor, scale: Tensor, bias: Tensor, offset: int = 0
+) -> Tensor:
+    """Sum over all pairs of -log sigmoid(z (scale x.y + bias)), z = 1 for a match, else -1.
+
+    images [m, d] and texts [k, d] have length 1; image i belongs to text i + offset. The published
+    loss divides the sum by the images of the step. Source: arXiv 2303.15343, section 3.2.
+
+    >>> one = torch.ones(1, 1)
+    >>> round(siglip_loss(one, one, torch.tensor(10.0), torch.tensor(-10.0)).item(), 6)
+    0.693147
+    """
+    logits = scale * (images.float() @ texts.float().t()) + bias
+    rows = torch.arange(len(images), device=images.device).unsqueeze(1) + offset
+    match = rows == torch.arange(len(texts), device=images.device)
+    return -functional.logsigmoid(torch.where(match, logits, -logits)).sum()
+
+
+def siglip_share(
+    images: Tensor,
+    texts: Tensor,
+    all_images: Tensor,
+    all_texts: Tensor,
+    first: int,
+    scale: Tensor,
+    bias: Tensor,
+) -> Tensor:
+    """One micro-batch's share of the loss over all pairs of a step; shares add up to it exactly.
+
+    images and texts [m, d] carry gradient and are pairs first ... first + m - 1 of the step;
+    all_images and all_texts [n, d] are the step's, without gradient, from a first pass.
+
+    Its value is this micro-batch's images against all texts. Pair (i, j) has a gradient by image i
+    and one by text j: the first comes from the share that owns i (with that of scale and bias), the
+    second from the share that owns j, by a term whose value is taken off again.
+    """
+    rows = siglip_loss(images, all_texts.detach(), scale, bias, offset=first)
+    columns = siglip_loss(all_images.detach(), texts, scale.detach(), bias.detach(), offset=-first)
+    return rows + (columns - columns.detach())

@@ -1,0 +1,92 @@
+"""Losses: equal to torch's, in any chunking; pairs shared out over micro-batches add up exactly."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from curriculum.data.packed import NO_LOSS
+from curriculum.models.losses import next_token_loss, siglip_loss, siglip_share
+
+
+def randn(*size: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(size, generator=generator).requires_grad_()
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 64])
+def test_next_token_equals_cross_entropy(chunk: int) -> None:
+    targets = torch.randint(0, 11, (17,), generator=torch.Generator().manual_seed(3))
+    targets[::4] = NO_LOSS
+    results = []
+    for exact in (False, True):
+        hidden, head = randn(17, 8), randn(11, 8, seed=1)
+        if exact:
+            logits = hidden @ head.t()
+            loss = functional.cross_entropy(logits, targets, reduction="sum", ignore_index=NO_LOSS)
+        else:
+            loss = next_token_loss(hidden, head, targets, chunk)
+        torch.autograd.backward(loss / 3)
+        results.append((loss.detach(), hidden.grad, head.grad))
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
+
+
+def test_next_token_without_gradient_or_positions() -> None:
+    hidden, head, targets = randn(4, 8), randn(11, 8), torch.zeros(4, dtype=torch.int64)
+    with torch.no_grad():
+        assert not next_token_loss(hidden, head, targets).requires_grad
+    frozen = next_token_loss(hidden, head.detach(), targets)
+    frozen.backward()
+    assert hidden.grad is not None
+    assert head.grad is None
+    empty = next_token_loss(hidden[:0], head, targets[:0])
+    empty.backward()
+    assert empty.item() == 0.0
+    assert head.grad is not None
+    assert bool((head.grad == 0).all())
+
+
+def test_next_token_in_bfloat16_sums_in_float32() -> None:
+    hidden, head, targets = randn(64, 8), randn(11, 8), torch.arange(64) % 11
+    exact = next_token_loss(hidden, head, targets)
+    half = next_token_loss(hidden.bfloat16(), head, targets)
+    assert half.dtype == torch.float32
+    assert abs(half / exact - 1) < 1e-2
+    half.backward()
+    assert head.grad is not None
+    assert head.grad.dtype == torch.float32
+
+
+def pairs() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    images, texts = (randn(6, 4, seed=s).detach() for s in (4, 5))
+    images, texts = (functional.normalize(x, dim=-1).requires_grad_() for x in (images, texts))
+    return images, texts, torch.tensor(8.0).requires_grad_(), torch.tensor(-3.0).requires_grad_()
+
+
+def test_siglip_is_the_published_sum() -> None:
+    images, texts, scale, bias = pairs()
+    expected = torch.zeros(())
+    for i, x in enumerate(images):
+        for j, y in enumerate(texts):
+            z = 1.0 if i == j else -1.0
+            expected = expected + torch.log(1 + torch.exp(-z * (scale * x.dot(y) + bias)))
+    torch.testing.assert_close(siglip_loss(images, texts, scale, bias), expected)
+
+
+@pytest.mark.parametrize("cut", [[6], [2, 4], [1, 1, 1, 1, 1, 1], [3, 0, 3]])
+def test_shares_of_micro_batches_add_up_in_value_and_gradient(cut: list[int]) -> None:
+    inputs = pairs()
+    whole = siglip_loss(*inputs)
+    expected = torch.autograd.grad(whole, inputs)
+    images, texts, scale, bias = inputs
+    total, first = torch.zeros(()), 0
+    for size in cut:
+        mine = slice(first, first + size)
+        share = siglip_share(
+            images[mine], texts[mine], images.detach(), texts.detach(), first, scale, bias
+        )
+        total, first = total + share, first + size
+    torch.testing.assert_close(total, whole)
+    for ours, theirs in zip(torch.autograd.grad(total, inputs), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
