@@ -1,0 +1,107 @@
+"""The rows of any step of a stage, and their batches, without any state but the step
+
+    draws: counts per source --order--> the global order --stream--> rows --collate--> Packed
+
+A rank or a micro-batch takes a contiguous slice of the global order; nothing here knows which.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TypeVar
+
+from curriculum.data.collate import collate, drawn_hash
+from curriculum.data.draws import Draws, order
+from curriculum.data.packed import Packed
+from curriculum.data.packing import Row
+from curriculum.data.store import DataError, Source, Unit, open_source
+from curriculum.data.stream import Reads, Stream, open_stream
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class StageData:
+    """What the data of a stage follows from; `history` and `holdout` may leave out sources."""
+
+    draws: Draws
+    seed: int
+    seq_len: int
+    unit: Unit
+    history: Mapping[str, Sequence[Reads]]  # what the ancestors read of each source, furthest first
+    holdout: Mapping[str, Fraction]
+
+
+class StageReader:
+    """Reads a stage's sequences at any step; every call is a pure function of its arguments."""
+
+    def __init__(self, stage: StageData, sources: Mapping[str, Source]) -> None:
+        """ValueError, naming the source, where one cannot be read as the stage asks."""
+        missing = [name for name in stage.draws.names if name not in sources]
+        if missing:
+            raise DataError(f"no data for the sources {', '.join(missing)}")
+        self._draws = stage.draws
+        self._sources = {name: sources[name] for name in stage.draws.names}
+        # A source of which this stage draws nothing need not be readable in its context.
+        drawn = stage.draws.before(stage.draws.steps)
+        self._streams: dict[str, Stream] = {
+            name: open_stream(
+                source,
+                stage.history.get(name, ()),
+                stage.seed,
+                stage.seq_len,
+                stage.unit,
+                stage.holdout.get(name, Fraction(0)),
+            )
+            for name, source in self._sources.items()
+            if drawn[name]
+        }
+
+    def rows(self, step: int, start: int = 0, stop: int | None = None) -> list[Row]:
+        """Rows [start, stop) of a step, in the step's global order."""
+        names, before = order(self._draws.counts(step)), self._draws.before(step)
+        places = []
+        for name in names:
+            places.append((name, before[name]))
+            before[name] += 1
+        return [self._streams[name].row(k) for name, k in places[start:stop]]
+
+    def pack(self, rows: Sequence[Row]) -> Packed:
+        """Rows as one batch of arrays."""
+        return collate(rows, self._sources)
+
+    def drawn_hash(self, rows: Sequence[Row]) -> str:
+        """A hash of the documents in some rows, for the ledger."""
+        return drawn_hash(rows, self._sources)
+
+
+def open_sources(data: Path, names: Iterable[str], *, verify: bool = True) -> dict[str, Source]:
+    """Open the folders of some sources below a data folder; DataError names what is wrong."""
+    return {name: open_source(data / name, verify=verify) for name in names}
+
+
+@contextmanager
+def prefetched(make: Callable[[int], T], steps: range) -> Iterator[Iterator[T]]:
+    """Make the next step's item in a thread while this one's is used; the items are the same.
+
+    An exception in `make` is raised where its item is asked for. Leaving the block, also by an
+    exception, waits for at most the one item under way.
+
+    >>> with prefetched(lambda step: step * step, range(2, 5)) as items:
+    ...     list(items)
+    [4, 9, 16]
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch") as pool:
+
+        def items() -> Iterator[T]:
+            coming = [pool.submit(make, step) for step in steps[:1]]
+            for step in steps:
+                item = coming.pop().result()
+                if step != steps[-1]:
+                    coming.append(pool.submit(make, step + steps.step))
+                yield item
+
+        yield items()
