@@ -188,7 +188,16 @@ def test_a_dotted_lr_replaces_a_kept_value() -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["rope.vit.base", "rope.llm", "loss.caption", "mixture.nothing", "lr.llm.to", "set.llm/router"],
+    [
+        "rope.vit.base",
+        "rope.llm",
+        "loss.caption",
+        "loss.next_token.to",
+        "mixture.nothing",
+        "mixture.ratio",
+        "lr.llm.to",
+        "set.llm/router",
+    ],
 )
 def test_a_dotted_key_that_reaches_nothing_is_refused(key: str) -> None:
     assert rules_of({"base": BASE, "next": {**NEXT, key: "0.5"}}) == ["dotted-key"]
@@ -430,6 +439,30 @@ def test_siblings_sum_to_one(mixture: Tree, words: str) -> None:
     found = compiled({"base": {**BASE, "mixture": mixture}})
     assert found.plan is None
     assert words in str(found.findings[0])
+
+
+def test_a_wrong_sum_in_a_group_is_said_once_and_at_the_group() -> None:
+    groups = {
+        "f": {"ratio": ".5", "of": {"a": ".5", "b": ".5"}},
+        "g": {"ratio": ".5", "of": {"a": ".5", "b": ".4"}},
+    }
+    (found,) = compiled({"base": {**BASE, "mixture": groups}}).findings
+    assert "the shares of `g` sum to 0.9 (a 0.5, b 0.4)" in found.message
+    assert found.span is not None
+    outer = {"base": {**BASE, "mixture": {"a": ".5", "b": ".4"}}}
+    (above,) = compiled(outer).findings
+    assert above.span is not None
+    assert found.span.column > above.span.column  # the place of the group, not of the mixture
+
+
+def test_a_moving_ratio_does_not_hide_what_is_wrong_in_the_groups_beside_it() -> None:
+    moving = [{"shape": "linear", "from": ".5", "to": ".4"}]
+    groups = {
+        "f": {"ratio": moving, "of": {"a": 1}},
+        "g": {"ratio": "rest", "of": {"a": ".5", "b": ".4"}},
+    }
+    stages = {"base": {**BASE, "mixture": groups, "train": ["vit"]}}
+    assert sorted(rules_of(stages)) == ["siblings-sum", "trains-what-it-lacks"]
 
 
 def test_ratios_run_constant_or_linear() -> None:

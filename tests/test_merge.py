@@ -5,7 +5,7 @@ import pytest
 from curriculum.compile import Compiled, compile_file
 from curriculum.errors import CurriculumError
 from curriculum.merge import merged_text, read_plan_text
-from curriculum.source_map import shown
+from curriculum.nodes import shown
 from small import BASE, plan_in, right
 from strategies import text_of
 

@@ -367,6 +367,30 @@ def test_a_scaled_budget_says_what_it_became(
     assert (stage.steps, stage.budget.tokens, stage.budget.words) == (steps, 4000, words)
 
 
+def test_a_mark_in_steps_lies_at_its_share_of_the_stage_that_it_is_in(tmp_path: Path) -> None:
+    # The first stage shrinks from 100 steps to 25, the second keeps the 50 that the overlay says.
+    overlay = (
+        "scale: {tokens: 1/16, seqs: 1/2, seq_len: 1/2}\n"
+        "stages.next.tokens: ~\nstages.next.steps: 50\n"
+    )
+    pieces = [
+        {"shape": "linear", "from": 0, "to": 1, "until": "step 50"},
+        {"shape": "constant", "until": "step 100"},
+        {"shape": "constant", "until": "step 125"},
+        {"shape": "linear", "to": 0},
+    ]
+    stages = {"base": BASE, "next": NEXT}
+    proxy = right(plan_in(tmp_path, overlay, stages, schedules={"main": pieces}))
+    base, last = proxy.stage("base"), proxy.stage("next")
+    assert (base.steps, last.steps) == (25, 50)
+    curve, tail = base.lr["llm"], last.lr["llm"]
+    assert curve is not None
+    assert tail is not None
+    assert (curve.pieces[0].end, curve.pieces[1].end) == (13, 25)  # 12.5 and 25
+    assert [p.first_step for p in tail.pieces] == [0, 25]
+    assert [last.at(step).lr["llm"] for step in (0, 25, 50)] == [1.0, 1.0, 0.0]
+
+
 def test_a_budget_in_steps_that_the_overlay_says_is_as_it_says(tmp_path: Path) -> None:
     overlay = (
         "scale: {tokens: 1/16, seqs: 1/2, seq_len: 1/2}\n"

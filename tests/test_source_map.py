@@ -1,4 +1,3 @@
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -6,19 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curriculum.errors import CurriculumError, Diagnostic, FindingsError
-from curriculum.source_map import (
-    Map,
-    Scalar,
-    Scale,
-    Seq,
-    did_you_mean,
-    read_bytes,
-    read_file,
-    read_text,
-    scaled,
-    shown,
-    walk,
-)
+from curriculum.nodes import Map, shown, walk
+from curriculum.source_map import read_bytes, read_file, read_text
 
 
 def refusals(text: str | bytes) -> list[str]:
@@ -142,22 +130,3 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     assert outcome(data)
-
-
-def test_a_scale_is_carried_by_every_value_and_multiplies() -> None:
-    root = read_text("a: [1, {b: 2}]\n", "x.yaml")
-    once = scaled(root, Scale(tokens=Fraction(1, 2), seqs=Fraction(1, 4)))
-    twice = scaled(once, Scale(tokens=Fraction(1, 3)))
-    values = [node for _, node in walk(twice) if isinstance(node, Scalar)]
-    assert {v.scale for v in values} == {Scale(Fraction(1, 6), Fraction(1, 4), Fraction(1))}
-    assert isinstance(twice, Map)
-    a = twice.get("a")
-    assert isinstance(a, Seq)
-    assert shown(a) == "[1, {b: 2}]"
-
-
-def test_what_may_have_been_meant() -> None:
-    assert did_you_mean("shap", ("shape", "from")) == "did you mean `shape`?"
-    assert did_you_mean("x", []) is None
-    many = [f"name{i:02}" for i in range(20)]
-    assert (did_you_mean("qqq", many) or "").endswith("name11 and 8 more")

@@ -5,7 +5,8 @@ import pytest
 
 from curriculum.errors import Diagnostic
 from curriculum.source_map import read_text
-from curriculum.spec import PlanSpec, StageSpec, read_spec
+from curriculum.spec import PlanSpec, StageSpec
+from curriculum.spec_plan import read_spec
 from curriculum.units import Amount
 from small import BASE, WARM, compiled, tree
 from strategies import text_of

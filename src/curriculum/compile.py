@@ -20,9 +20,10 @@ from curriculum.errors import Diagnostic, FindingsError, Severity, Span
 from curriculum.graph import sorted_stages
 from curriculum.lock import with_digests
 from curriculum.merge import merged_text, read_plan_text
+from curriculum.nodes import Map, walk
 from curriculum.plan import OutsideStage, Plan, Stage
-from curriculum.source_map import Map, walk
-from curriculum.spec import StageSpec, read_spec
+from curriculum.spec import StageSpec
+from curriculum.spec_plan import read_spec
 
 
 @dataclass(frozen=True, slots=True)

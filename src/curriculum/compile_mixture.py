@@ -1,20 +1,22 @@
 """The mixture of a stage: from ratios as written to the exact tree
 
-Siblings sum to 1 at every step: that is proved on the pieces, not sampled. A replay is the tree
-that the other stage ended with, its ratios fixed: shares, not samples.
+A replay is the tree that the other stage ended with, its ratios fixed: shares, not samples.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
+from curriculum.compile_points import mark_step
+from curriculum.compile_siblings import check_siblings, check_sum
 from curriculum.compile_state import Draft, State
+from curriculum.compile_values import on_stage
 from curriculum.curve import Curve, constant
-from curriculum.errors import Span
+from curriculum.errors import Span, did_you_mean
 from curriculum.mixture import Mixture, Node
-from curriculum.source_map import did_you_mean
-from curriculum.spec import MixSpec, NodeSpec, Number, SpecReader, Word
-from curriculum.units import decimal_words
+from curriculum.spec import CurveSpec, MixSpec, NodeSpec, Number, StageSpec, Word
+from curriculum.spec_mixture import read_ratio
+from curriculum.spec_reader import SpecReader
 
 MAX_PARTS = 4096
 """A replay copies a tree, and replays of replays double it: this is where that ends."""
@@ -25,16 +27,10 @@ def compile_mixture(state: State, draft: Draft) -> Mixture | None:
     before = len(state.problems)
     spec = draft.spec.mixture
     if spec is not None:
-        roots = _roots(state, draft, spec)
-        span = spec.span
+        roots, span = _roots(state, draft, spec), spec.span
     else:
         assert draft.kept is not None
-        kept = state.stages[draft.kept[0].name]
-        roots = _left_roots(state, draft.kept[0].name, draft.kept[1])
-        changes = [key.span for dotted, key, _ in draft.spec.dotted if dotted[0] == "mixture"]
-        changes += [draft.spec.keep.span] if draft.spec.keep else []
-        span = changes[0] if changes else draft.spec.span
-        assert kept.mixture.roots
+        roots, span = _left_roots(state, draft.kept[0].name, draft.kept[1]), _place(draft.spec)
     roots = _changed(state, draft, roots)
     if len(state.problems) > before or not roots:
         return None
@@ -47,10 +43,17 @@ def compile_mixture(state: State, draft: Draft) -> Mixture | None:
             "name the sources themselves",
         )
         return None
-    _check_siblings(state, draft, roots, "", span)
+    check_siblings(state, draft, roots, span, spec)
     if len(state.problems) > before:
         return None
     return Mixture(roots, draft.batch, draft.steps, draft.budget.tokens)
+
+
+def _place(spec: StageSpec) -> Span:
+    """Return where a stage that keeps its mixture says so: what it changes, or its `keep`."""
+    changes = [key.span for dotted, key, _ in spec.dotted if dotted[0] == "mixture"]
+    changes += [spec.keep.span] if spec.keep else []
+    return changes[0] if changes else spec.span
 
 
 def _left_roots(state: State, stage: str, step: int) -> tuple[Node, ...]:
@@ -70,29 +73,30 @@ def _roots(state: State, draft: Draft, spec: MixSpec) -> tuple[Node, ...]:
 
 
 def _node(state: State, draft: Draft, spec: NodeSpec) -> Node | None:
-    from curriculum.compile_stage import on_stage
-
-    ratio: Curve | None = None
-    if spec.ratio is not None:
-        for piece in spec.ratio.pieces:
-            if piece.shape.text not in ("constant", "linear"):
-                state.report(
-                    "ratio-shape",
-                    f"a ratio runs constant or linear, not {piece.shape.text}",
-                    piece.shape.span,
-                    "put it together from linear pieces",
-                )
-                return None
-        ratio = on_stage(state, draft, spec.ratio)
-        if ratio is None:
-            if not any(p.span == spec.ratio.span for p in state.problems):
-                state.report("ratio-unknown", "a mixture needs its ratios", spec.ratio.span)
-            return None
+    ratio = None
+    if spec.ratio is not None and (ratio := _ratio(state, draft, spec.ratio)) is None:
+        return None
     if spec.of is None:
         if not _known_source(state, spec.name):
             return None
         return Node(spec.name.text, ratio, spec.name.text)
     return Node(spec.name.text, ratio, None, _roots(state, draft, spec.of))
+
+
+def _ratio(state: State, draft: Draft, spec: CurveSpec) -> Curve | None:
+    for piece in spec.pieces:
+        if piece.shape.text not in ("constant", "linear"):
+            state.report(
+                "ratio-shape",
+                f"a ratio runs constant or linear, not {piece.shape.text}",
+                piece.shape.span,
+                "put it together from linear pieces",
+            )
+            return None
+    ratio = on_stage(state, draft, spec)
+    if ratio is None and not any(p.span == spec.span for p in state.problems):
+        state.report("ratio-unknown", "a mixture needs its ratios", spec.span)
+    return ratio
 
 
 def _known_source(state: State, word: Word) -> bool:
@@ -130,8 +134,6 @@ def _by_size(state: State, spec: MixSpec) -> tuple[Node, ...]:
 
 
 def _replayed(state: State, spec: MixSpec) -> tuple[Node, ...]:
-    from curriculum.compile_draft import mark_step
-
     point = spec.replay
     assert point is not None
     if point.stage not in state.stages:
@@ -166,14 +168,12 @@ def _changed(state: State, draft: Draft, roots: tuple[Node, ...]) -> tuple[Node,
     for dotted, key, node in draft.spec.dotted:
         if dotted[0] != "mixture":
             continue
-        path = dotted[1:-1] if dotted[-1] == "ratio" else dotted[1:]
-        reader = SpecReader(state.problems)
-        ratio = reader.ratio(node)
+        path = dotted[1:-1] if dotted[2:] and dotted[-1] == "ratio" else dotted[1:]
+        ratio = read_ratio(SpecReader(state.problems), node)
         if ratio is False:
             continue
-        nothing = MixSpec((), None, (), (), key.span)
-        new = _node(state, draft, NodeSpec(Word(path[-1], key.span), ratio, nothing))
-        found = _with_ratio(roots, path, new.ratio if new else None)
+        curve = None if ratio is None else _ratio(state, draft, ratio)
+        found = _with_ratio(roots, path, curve)
         if found is None:
             names = [p.replace("/", ".") for root in roots for p, _ in root.paths()]
             state.report(
@@ -204,81 +204,23 @@ def _with_ratio(
     return None
 
 
-def _check_siblings(
-    state: State, draft: Draft, siblings: tuple[Node, ...], above: str, span: Span
-) -> None:
-    """Hold that ratios lie in 0..1 and siblings sum to 1, at every step and at the end."""
-    where = f"`{above}`" if above else "the mixture"
-    rests = [node.name for node in siblings if node.ratio is None]
-    if len(rests) > 1:
-        state.report(
-            "one-rest", f"{where} says `rest` twice ({', '.join(rests)})", span, "keep one"
-        )
-        return
-    for step, tokens in _corners(draft, siblings):
-        said = {n.name: n.ratio.exact(step, tokens) for n in siblings if n.ratio is not None}
-        moving = any(n.ratio and not n.ratio.is_constant() for n in siblings)
-        at = f" at step {step:,}" if moving else ""
-        if not _sums(state, said, bool(rests), where, at, span):
-            return
-    for node in siblings:
-        if node.children:
-            _check_siblings(state, draft, node.children, f"{above}/{node.name}".lstrip("/"), span)
-
-
-def _sums(
-    state: State, said: dict[str, Fraction], has_rest: bool, where: str, at: str, span: Span
-) -> bool:
-    outside = {name: x for name, x in said.items() if not 0 <= x <= 1}
-    total = sum(said.values(), Fraction(0))
-    words = ", ".join(f"{name} {decimal_words(x)}" for name, x in said.items())
-    if outside:
-        name, x = next(iter(outside.items()))
-        state.report(
-            "ratio-range",
-            f"the ratio of `{name}` is {decimal_words(x)}{at}",
-            span,
-            "ratios lie in 0..1",
-        )
-        return False
-    if (not has_rest and total != 1) or total > 1:
-        state.report(
-            "siblings-sum",
-            f"the shares of {where} sum to {decimal_words(total)}{at} ({words})",
-            span,
-            "make them sum to 1, or let one say `rest`",
-        )
-        return False
-    return True
-
-
 def check_unfinished(state: State, mix: MixSpec, above: str = "") -> None:
     """Check what can be checked of a mixture whose stage could not be compiled: names, and sums of
     constant ratios."""
     for word in (*mix.by_size, *(n.name for n in mix.nodes if n.of is None)):
         _known_source(state, word)
-    said: dict[str, Fraction] = {}
     for node in mix.nodes:
         if node.of is not None:
             check_unfinished(state, node.of, f"{above}/{node.name.text}".lstrip("/"))
-        if node.ratio is not None:
-            first = node.ratio.pieces[0]
-            value = first.start.value if isinstance(first.start, Number) else None
-            if first.shape.text != "constant" or len(node.ratio.pieces) > 1 or value is None:
-                return
-            said[node.name.text] = value
-    if said:
-        has_rest = any(node.ratio is None for node in mix.nodes)
+    curves = {node.name.text: node.ratio for node in mix.nodes if node.ratio is not None}
+    said = {name: x for name in sorted(curves) if (x := _constant(curves[name])) is not None}
+    if said and len(said) == len(curves):
         where = f"`{above}`" if above else "the mixture"
-        _sums(state, dict(sorted(said.items())), has_rest, where, "", mix.span)
+        check_sum(state, said, len(curves) < len(mix.nodes), where, "", mix.span)
 
 
-def _corners(draft: Draft, siblings: tuple[Node, ...]) -> list[tuple[int, int]]:
-    """Return the steps, with their tokens, between which every ratio is linear."""
-    breaks = {0, draft.steps - 1}.union(draft.batch.breaks())
-    for node in siblings:
-        if node.ratio is not None:
-            breaks.update(node.ratio.breaks())
-    steps = sorted({s for b in breaks for s in (b - 1, b, b + 1) if 0 <= s < draft.steps})
-    corners = [(step, draft.batch.tokens_before(step)) for step in steps]
-    return [*corners, (draft.steps, draft.budget.tokens)]
+def _constant(curve: CurveSpec) -> Fraction | None:
+    first = curve.pieces[0]
+    if first.shape.text != "constant" or len(curve.pieces) > 1:
+        return None
+    return first.start.value if isinstance(first.start, Number) else None

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 
 from curriculum.compile_state import State
 from curriculum.models.presets import shape_of
+from curriculum.nodes import Scalar, shown, walk
 from curriculum.plan import Module, Provenance, Source
-from curriculum.riding import tokens_of
-from curriculum.source_map import Scalar, shown, walk
 from curriculum.spec import MixSpec, OptimizerSpec, PlanSpec
 from curriculum.units import decimal_words
 from curriculum.words import OPTIMIZER_DEFAULTS
@@ -40,7 +39,7 @@ def compile_sources(state: State) -> dict[str, Source]:
         name: Source(
             name,
             spec.modality,
-            tokens_of(spec.tokens) if spec.tokens else None,
+            spec.tokens.scaled_tokens if spec.tokens else None,
             spec.holdout,
             spec.max_epochs,
             spec.image_share,

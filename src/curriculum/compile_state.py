@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from curriculum.batch import Batch
+from curriculum.clock import Clock, Rider
 from curriculum.errors import Diagnostic, Related, Span
+from curriculum.nodes import Map
 from curriculum.plan import Budget, Checkpoint, Module, Source, Stage, Start, UnknownStage
-from curriculum.riding import Clock, Rider
-from curriculum.source_map import Map
 from curriculum.spec import PlanSpec, RideSpec, StageSpec
 
 
@@ -26,7 +26,7 @@ class Draft:
 
     spec: StageSpec
     init: Mapping[str, Start]
-    kept: "tuple[Draft, int] | None"  # the ancestor that `keep` names, and the step it was left at
+    kept: "Kept | None"
     train: tuple[str, ...]
     count: str
     budget: Budget
@@ -60,6 +60,10 @@ class Draft:
             clock.steps,
             self.step_share,
         )
+
+
+Kept = tuple[Draft, int]
+"""The ancestor that `keep` names, and the step it was left at."""
 
 
 @dataclass(slots=True)

@@ -163,6 +163,15 @@ class Curve:
         first = self.pieces[0].a
         return all(p.shape == "constant" and p.a == first for p in self.pieces)
 
+    def corners(self, last_step: int) -> list[int]:
+        """Return the steps up to the last where it can be largest: shapes rise or fall all along.
+
+        >>> constant(3).corners(9)
+        [0, 9]
+        """
+        starts = [step for step in self._first_steps if step <= last_step]
+        return sorted({0, last_step, *starts, *(step - 1 for step in starts if step)})
+
     def breaks(self) -> tuple[int, ...]:
         """Return the steps at which pieces begin."""
         return self._first_steps

@@ -7,6 +7,7 @@ CurriculumError            exit code 2: could not do it
 ValueProblem (ValueError)  a text that is no value, raised by leaves, placed by the compiler
 """
 
+import difflib
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -92,3 +93,21 @@ class ValueProblem(ValueError):
     def __init__(self, message: str, help: str | None = None) -> None:
         self.help = help
         ValueError.__init__(self, message)
+
+
+def did_you_mean(word: str, known: "list[str] | tuple[str, ...]") -> str | None:
+    """Say what may have been meant, or list what there is.
+
+    >>> did_you_mean("cosin", ["cosine", "linear"])
+    'did you mean `cosine`?'
+    >>> did_you_mean("x", ["cosine", "linear"])
+    'known: cosine, linear'
+    """
+    close = difflib.get_close_matches(word, list(known), n=1)
+    if close:
+        return f"did you mean `{close[0]}`?"
+    if not known:
+        return None
+    names = sorted(known)
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    return f"known: {', '.join(names[:12])}{more}"

@@ -69,7 +69,8 @@ def read_lock(text: str, file: str) -> Plan:
         why = "it holds conflict markers" if marked else f"not JSON: {error.msg}"
         raise _refused(file, error.lineno, error.colno, why) from None
     except _NO_LOCK as error:
-        raise _refused(file, 1, 1, f"not a lock of this program ({error!r})") from None
+        lacks = f", it has no {error}" if isinstance(error, KeyError) else ""
+        raise _refused(file, 1, 1, f"not a lock of this program{lacks}") from None
     if plan.digest != said:
         raise _refused(file, 1, 1, "its digest is not that of what it holds: it was edited by hand")
     return plan

@@ -4,27 +4,21 @@ Everything here moves nodes about and keeps their spans; nothing is read into nu
 the factors of `scale`. Whole keys are replaced; a dotted key reaches below; `null` deletes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
-from curriculum.errors import Diagnostic, FindingsError, Span, ValueProblem
-from curriculum.source_map import (
-    Key,
-    Map,
-    Node,
-    Scalar,
-    Scale,
-    Seq,
-    did_you_mean,
-    read_file,
-    read_text,
-    scaled,
-)
+from curriculum.errors import Diagnostic, FindingsError, Span, ValueProblem, did_you_mean
+from curriculum.nodes import Key, Map, Node, Scalar, Scale, Seq, scaled
+from curriculum.overlay import deleted, expanded, overlaid, put
+from curriculum.source_map import read_file, read_text
 from curriculum.units import parse_number
 from curriculum.words import SCALE
 
 MAX_EXTENDS = 8
+
+_VALUE = "value: "
 
 
 def read_plan_text(path: Path, settings: Sequence[str] = ()) -> tuple[Map, list[Diagnostic]]:
@@ -59,7 +53,7 @@ def _rooted(root: Map, problems: list[Diagnostic]) -> Map:
                 "say `extends: FILE`",
             )
         )
-    return _deleted(_expanded(root, problems))
+    return deleted(expanded(root, problems))
 
 
 def _read(path: Path, above: tuple[Path, ...], problems: list[Diagnostic]) -> Map:
@@ -85,59 +79,11 @@ def _read(path: Path, above: tuple[Path, ...], problems: list[Diagnostic]) -> Ma
     if scale is not None:
         factor = _scale(scale, problems)
         # Only amounts are read through the factor, so the whole tree may carry it.
-        base = _as_map(scaled(base, factor))
+        lower = scaled(base, factor)
+        assert isinstance(lower, Map)
+        base = lower
     own = tuple(entry for entry in root.entries if entry[0].text not in ("extends", "scale"))
-    return _deleted(_overlaid(base, replace(root, entries=own), problems))
-
-
-def _overlaid(base: Map, overlay: Map, problems: list[Diagnostic]) -> Map:
-    merged = replace(base, span=overlay.span)
-    # Whole keys first: the order of keys means nothing, and a dotted key reaches into them.
-    for key, value in sorted(overlay.entries, key=lambda entry: entry[0].text.count(".")):
-        merged = _put(merged, key.text.split("."), key, value, problems)
-    return merged
-
-
-def _expanded(root: Map, problems: list[Diagnostic]) -> Map:
-    """Let dotted keys at the top reach below, in a file that extends nothing too."""
-    plain = tuple(entry for entry in root.entries if "." not in entry[0].text)
-    merged = replace(root, entries=plain)
-    for key, value in root.entries:
-        if "." in key.text:
-            merged = _put(merged, key.text.split("."), key, value, problems)
-    return merged
-
-
-def _put(node: Map, names: list[str], key: Key, value: Node, problems: list[Diagnostic]) -> Map:
-    """Set what a dotted path names; where nothing is to reach into, the rest stays a dotted key."""
-    whole = ".".join(names)
-    name = next(
-        (".".join(names[:n]) for n in range(1, len(names)) if node.get(".".join(names[:n]))), whole
-    )
-    below = node.get(name)
-    if name != whole and isinstance(below, Map):
-        rest = names[name.count(".") + 1 :]
-        value = _put(below, rest, key, value, problems)
-    elif name != whole:
-        problems.append(
-            Diagnostic(
-                "dotted-key", f"`{key.text}` reaches below `{name}`, which holds no keys", key.span
-            )
-        )
-        return node
-    new = Key(name, key.span if name == whole else _key_span(node, name, key.span))
-    # A whole key replaces what a dotted key said below it, too.
-    kept = tuple(
-        entry
-        for entry in node.entries
-        if entry[0].text != name and not (name == whole and entry[0].text.startswith(f"{name}."))
-    )
-    return replace(node, entries=(*kept, (new, value)))
-
-
-def _key_span(node: Map, name: str, otherwise: Span) -> Span:
-    found = node.key(name)
-    return found.span if found else otherwise
+    return deleted(overlaid(base, replace(root, entries=own), problems))
 
 
 def _set(root: Map, setting: str, problems: list[Diagnostic]) -> Map:
@@ -156,10 +102,7 @@ def _set(root: Map, setting: str, problems: list[Diagnostic]) -> Map:
     if len(entries) != 1:
         raise _stop("set", "one `--set` sets one key", entries[1][0].span)
     value = _all_moved(entries[0][1], len(name))
-    return _deleted(_put(root, name.strip().split("."), key, value, problems))
-
-
-_VALUE = "value: "
+    return deleted(put(root, name.strip().split("."), key, value, problems))
 
 
 def _moved(span: Span, name: int) -> Span:
@@ -189,99 +132,77 @@ def _all_moved(node: Node, name: int) -> Node:
 
 
 def _stages_extended(root: Map, problems: list[Diagnostic]) -> Map:
+    """Copy the text of the sibling that a stage extends."""
     stages = root.get("stages")
     if not isinstance(stages, Map):
         return root
     texts = {key.text: value for key, value in stages.entries}
-
-    def text_of(name: str, above: tuple[str, ...]) -> Node:
-        own = texts[name]
-        sibling = own.get("extends") if isinstance(own, Map) else None
-        if not isinstance(own, Map) or sibling is None:
-            return own
-        if not isinstance(sibling, Scalar):
-            problems.append(
-                Diagnostic("extends", "`extends` takes the name of a stage", sibling.span)
-            )
-            return own
-        if sibling.text == name or sibling.text in above:
-            problems.append(
-                Diagnostic(
-                    "extends-cycle", f"stage `{name}` extends itself in the end", sibling.span
-                )
-            )
-            return own
-        if sibling.text not in texts:
-            problems.append(
-                Diagnostic(
-                    "extends",
-                    f"no stage `{sibling.text}` to copy the text of",
-                    sibling.span,
-                    did_you_mean(sibling.text, list(texts)),
-                )
-            )
-            return own
-        below = text_of(sibling.text, (*above, name))
-        if not isinstance(below, Map):
-            return own
-        rest = replace(own, entries=tuple(e for e in own.entries if e[0].text != "extends"))
-        return _deleted(_overlaid(below, rest, problems))
-
-    entries = tuple((key, text_of(key.text, ())) for key, _ in stages.entries)
+    entries = tuple((key, _stage_text(key.text, texts, (), problems)) for key, _ in stages.entries)
     new = replace(stages, entries=entries)
     return replace(
         root, entries=tuple((k, new if k.text == "stages" else v) for k, v in root.entries)
     )
 
 
-def _deleted(node: Map) -> Map:
-    """Leave out every key whose value is null."""
-    kept = []
-    for key, value in node.entries:
-        if _is_null(value):
-            continue
-        # What a stage deletes of the sibling that it extends is deleted when that is copied.
-        copied = value.get("extends") if isinstance(value, Map) else None
-        leave = copied is not None and not _is_null(copied)
-        kept.append((key, _deleted(value) if isinstance(value, Map) and not leave else value))
-    return replace(node, entries=tuple(kept))
+def _stage_text(
+    name: str, texts: Mapping[str, Node], above: tuple[str, ...], problems: list[Diagnostic]
+) -> Node:
+    own = texts[name]
+    if not isinstance(own, Map) or (node := own.get("extends")) is None:
+        return own
+    sibling = _sibling(name, node, texts, above, problems)
+    below = None if sibling is None else _stage_text(sibling, texts, (*above, name), problems)
+    if not isinstance(below, Map):
+        return own
+    rest = replace(own, entries=tuple(e for e in own.entries if e[0].text != "extends"))
+    return deleted(overlaid(below, rest, problems))
 
 
-def _is_null(node: Node) -> bool:
-    return isinstance(node, Scalar) and node.text in ("null", "~", "") and node.tag is None
+def _sibling(
+    name: str,
+    node: Node,
+    texts: Mapping[str, Node],
+    above: tuple[str, ...],
+    problems: list[Diagnostic],
+) -> str | None:
+    """Return the stage whose text a stage copies; None where there is no such one."""
+    if not isinstance(node, Scalar):
+        problems.append(Diagnostic("extends", "`extends` takes the name of a stage", node.span))
+    elif node.text == name or node.text in above:
+        message = f"stage `{name}` extends itself in the end"
+        problems.append(Diagnostic("extends-cycle", message, node.span))
+    elif node.text not in texts:
+        message = f"no stage `{node.text}` to copy the text of"
+        way_out = did_you_mean(node.text, list(texts))
+        problems.append(Diagnostic("extends", message, node.span, way_out))
+    else:
+        return node.text
+    return None
 
 
 def _scale(node: Node, problems: list[Diagnostic]) -> Scale:
+    if not isinstance(node, Map):
+        way_out = "write {tokens: 1/8_000_000, seqs: 1/128, seq_len: 1/64}"
+        problems.append(Diagnostic("scale", "`scale` takes factors", node.span, way_out))
+        return Scale()
     factors = {}
-    for key, value in node.entries if isinstance(node, Map) else ():
+    for key, value in node.entries:
         try:
-            if key.text in SCALE and not isinstance(value, Scalar):
-                raise ValueProblem("a factor is a number")
-            if key.text not in SCALE or not isinstance(value, Scalar):
-                raise ValueProblem(
-                    f"`scale` has no factor `{key.text}`", did_you_mean(key.text, tuple(SCALE))
-                )
-            factor = parse_number(value.text)
-            if factor <= 0:
-                raise ValueProblem("a factor is positive")
-            factors[key.text] = factor
+            factors[key.text] = _factor(key.text, value)
         except ValueProblem as problem:
             problems.append(Diagnostic("scale", str(problem), value.span, problem.help))
-    if not isinstance(node, Map):
-        problems.append(
-            Diagnostic(
-                "scale",
-                "`scale` takes factors",
-                node.span,
-                "write {tokens: 1/8_000_000, seqs: 1/128, seq_len: 1/64}",
-            )
-        )
     return Scale(**factors)
 
 
-def _as_map(node: Node) -> Map:
-    assert isinstance(node, Map)
-    return node
+def _factor(name: str, node: Node) -> Fraction:
+    if name not in SCALE:
+        raise ValueProblem(f"`scale` has no factor `{name}`", did_you_mean(name, tuple(SCALE)))
+    if not isinstance(node, Scalar):
+        raise ValueProblem("a factor is a number")
+    factor = parse_number(node.text)
+    if factor <= 0:
+        raise ValueProblem("a factor is positive")
+    return factor
 
 
 def _stop(rule: str, message: str, span: Span) -> FindingsError:

@@ -16,6 +16,7 @@ from curriculum.words import (
     LR,
     MODALITIES,
     MODULE,
+    NAME_PATTERN,
     OPTIMIZER_VALUES,
     PACKINGS,
     PIECE,
@@ -24,14 +25,15 @@ from curriculum.words import (
     SCALE,
     SOURCE,
     STAGE,
+    TARGET_PATTERN,
     Table,
 )
 
 Json = dict[str, Any]
 
-NAME = "^[a-z0-9][a-z0-9_-]*$"
-TARGET = "^[a-z0-9][a-z0-9_-]*(/[a-z0-9_-]+)?$"
-POINT = "^[a-z0-9][a-z0-9_-]*(@.+)?$"
+NAME = f"^{NAME_PATTERN}$"
+TARGET = f"^{TARGET_PATTERN}$"
+POINT = f"^{NAME_PATTERN}(@.+)?$"
 AMOUNT = (
     r"^[+]?[0-9._]+([eE][+-]?[0-9]+)?\s*(Ki|Mi|Gi|Ti|K|M|B|T)?\s*(%|tokens?|steps?|seqs?|epochs?)?$"
 )

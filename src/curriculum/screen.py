@@ -7,7 +7,7 @@ from fractions import Fraction
 from curriculum.cost import CONVENTION, stage_flops
 from curriculum.curve import Curve
 from curriculum.plan import Plan, Provenance, Stage
-from curriculum.units import rounded_in_words
+from curriculum.units import rate_in_words, rounded_in_words
 from curriculum.usage import epochs
 
 WIDTH = 100
@@ -55,10 +55,8 @@ def params_of(plan: Plan, target: str) -> int:
 def _lr_figures(stage: Stage, curve: Curve | None) -> LrFigures:
     if curve is None:
         return LrFigures(None, None, None)
-    # Every shape is monotone: a piece's largest value is at its first or its last step.
-    firsts = [step for step in curve.breaks() if step < stage.steps]
-    lasts = [step - 1 for step in firsts[1:]] + [stage.steps - 1]
-    peak = max(curve.at(s, stage.batch.tokens_before(s)) for s in (*firsts, *lasts))
+    corners = curve.corners(stage.steps - 1)
+    peak = max(curve.at(step, stage.batch.tokens_before(step)) for step in corners)
     end = curve.at(stage.steps, stage.budget.tokens)
     return LrFigures(curve.at(0, 0), peak, end)
 
@@ -117,21 +115,7 @@ def _stage_lines(plan: Plan, stage: Stage, figures: Figures, width: int) -> list
 
 
 def _lr_words(lr: LrFigures) -> str:
-    return " > ".join(sci(x) for x in (lr.start, lr.peak, lr.end))
-
-
-def sci(value: float | None) -> str:
-    """Write a learning rate shortly.
-
-    >>> sci(4.2e-4), sci(3.3458074e-5), sci(0.0), sci(None)
-    ('4.2e-4', '3.35e-5', '0', '?')
-    """
-    if value is None:
-        return "?"
-    if value == 0:
-        return "0"
-    mantissa, _, exponent = f"{value:.2e}".partition("e")
-    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+    return " > ".join(rate_in_words(x) for x in (lr.start, lr.peak, lr.end))
 
 
 def _totals(plan: Plan) -> list[str]:

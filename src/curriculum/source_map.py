@@ -1,16 +1,14 @@
 """YAML text to values with the span of every key and value, in one pass over the events"""
 
-import difflib
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from curriculum.errors import CurriculumError, Diagnostic, FindingsError, Span
+from curriculum.errors import CurriculumError, Diagnostic, FindingsError, Span, did_you_mean
+from curriculum.nodes import Key, Map, Node, Scalar, Seq
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
@@ -21,70 +19,6 @@ _NO_YAML = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 _Loader: Any = getattr(yaml, "CLoader", yaml.Loader)
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """Factors that a proxy applies to what it takes from the plan below it."""
-
-    tokens: Fraction = Fraction(1)
-    seqs: Fraction = Fraction(1)
-    seq_len: Fraction = Fraction(1)
-
-    def __mul__(self, other: "Scale") -> "Scale":
-        return Scale(
-            self.tokens * other.tokens, self.seqs * other.seqs, self.seq_len * other.seq_len
-        )
-
-
-UNSCALED = Scale()
-
-
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    """A word or number as it was written."""
-
-    text: str
-    span: Span
-    tag: str | None = None
-    scale: Scale = UNSCALED
-
-
-@dataclass(frozen=True, slots=True)
-class Seq:
-    """A list, in order."""
-
-    items: "tuple[Node, ...]"
-    span: Span
-    tag: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A key of a mapping and where it stands."""
-
-    text: str
-    span: Span
-
-
-@dataclass(frozen=True, slots=True)
-class Map:
-    """A mapping; the order of its entries means nothing."""
-
-    entries: "tuple[tuple[Key, Node], ...]"
-    span: Span
-    tag: str | None = None
-
-    def get(self, name: str) -> "Node | None":
-        """Return the value of a key, or None."""
-        return next((value for key, value in self.entries if key.text == name), None)
-
-    def key(self, name: str) -> Key | None:
-        """Return the key itself, for its span."""
-        return next((key for key, _ in self.entries if key.text == name), None)
-
-
-Node = Scalar | Seq | Map
 
 
 def read_file(path: Path) -> Map:
@@ -136,62 +70,6 @@ def read_text(text: str, file: str) -> Map:
         raise FindingsError(tuple(reader.problems))
     assert isinstance(root, Map)
     return root
-
-
-def scaled(node: Node, scale: Scale) -> Node:
-    """Return the node with `scale` applied on top of every scalar's own."""
-    match node:
-        case Scalar():
-            return replace(node, scale=node.scale * scale)
-        case Seq():
-            return replace(node, items=tuple(scaled(item, scale) for item in node.items))
-        case Map():
-            return replace(
-                node, entries=tuple((key, scaled(value, scale)) for key, value in node.entries)
-            )
-
-
-def walk(node: Node, path: str = "") -> Iterator[tuple[str, Node]]:
-    """Go through a node and all below it with their dotted paths, parents first."""
-    yield path, node
-    match node:
-        case Map():
-            for key, value in node.entries:
-                yield from walk(value, f"{path}.{key.text}" if path else key.text)
-        case Seq():
-            for index, item in enumerate(node.items):
-                yield from walk(item, f"{path}[{index}]")
-
-
-def shown(node: Node) -> str:
-    """Write a node in one line, as a person would."""
-    match node:
-        case Scalar():
-            return node.text
-        case Seq():
-            return "[" + ", ".join(shown(item) for item in node.items) + "]"
-        case Map():
-            return (
-                "{" + ", ".join(f"{key.text}: {shown(value)}" for key, value in node.entries) + "}"
-            )
-
-
-def did_you_mean(word: str, known: "list[str] | tuple[str, ...]") -> str | None:
-    """Say what may have been meant, or list what there is.
-
-    >>> did_you_mean("cosin", ["cosine", "linear"])
-    'did you mean `cosine`?'
-    >>> did_you_mean("x", ["cosine", "linear"])
-    'known: cosine, linear'
-    """
-    close = difflib.get_close_matches(word, list(known), n=1)
-    if close:
-        return f"did you mean `{close[0]}`?"
-    if not known:
-        return None
-    names = sorted(known)
-    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
-    return f"known: {', '.join(names[:12])}{more}"
 
 
 class _Reader:

@@ -1,22 +1,11 @@
 """A stage as a person wrote it, read key by key into its spec"""
 
-from collections.abc import Mapping
-from fractions import Fraction
-
-from curriculum.source_map import Map, Node, Scalar, Seq
-from curriculum.spec import (
-    TARGET,
-    CheckpointSpec,
-    CurveSpec,
-    Number,
-    Point,
-    Quantity,
-    RideSpec,
-    SpecReader,
-    StageSpec,
-    Word,
-)
-from curriculum.units import Amount, parse_seq_len
+from curriculum.nodes import Map, Node, Scalar, Seq
+from curriculum.spec import CheckpointSpec, CurveSpec, Number, Point, RideSpec, StageSpec, Word
+from curriculum.spec_batch import read_batch, read_budget, read_seq_len
+from curriculum.spec_curve import read_curve, read_ride
+from curriculum.spec_mixture import read_mixture
+from curriculum.spec_reader import TARGET, SpecReader
 from curriculum.words import CHECKPOINT, LOSSES, LR, PACKINGS, ROPE, STAGE
 
 STRUCTURAL = ("tokens", "steps", "seqs", "seq_len", "batch", "mixture")
@@ -29,20 +18,13 @@ def read_stage(reader: SpecReader, name: Word, node: Node) -> StageSpec | None:
     if stage is None:
         return None
     reader.keys(stage, STAGE, f"stage `{name.text}`", dotted=True)
+    if stage.get("checkpoint") is not None:
+        _alone(reader, name, stage)
     dotted = tuple(
         (tuple(key.text.split(".")), key, value)
         for key, value in stage.entries
         if "." in key.text and key.text.split(".")[0] in STAGE
     )
-    if stage.get("checkpoint") is not None:
-        for key, _ in stage.entries:
-            if key.text not in ("checkpoint", "source"):
-                reader.problem(
-                    "checkpoint-alone",
-                    f"`{name.text}` is an outside checkpoint: it is over, and has no `{key.text}`",
-                    key.span,
-                    "leave it out, or give the stage another name",
-                )
     unknown = tuple(
         key.text
         for key, value in stage.entries
@@ -60,7 +42,7 @@ def read_stage(reader: SpecReader, name: Word, node: Node) -> StageSpec | None:
         init_span=at["init"].span if "init" in at else None,
         keep=reader.point(at["keep"]) if "keep" in at else None,
         carry=reader.names(at["carry"]) if "carry" in at else None,
-        budget=_budget(reader, stage, at),
+        budget=read_budget(reader, stage, at),
         round_down="round" in at and _is_down(reader, at["round"]),
         count=reader.word(at["count"]) if "count" in at else None,
         train=reader.names(at["train"]) if "train" in at else None,
@@ -69,16 +51,27 @@ def read_stage(reader: SpecReader, name: Word, node: Node) -> StageSpec | None:
         settings=_settings(reader, at.get("set")),
         lr=ride,
         lr_by_target=rides,
-        seq_len=_seq_len(reader, at.get("seq_len")),
-        batch=reader.batch(at["batch"]) if "batch" in at else None,
+        seq_len=read_seq_len(reader, at.get("seq_len")),
+        batch=read_batch(reader, at["batch"]) if "batch" in at else None,
         packing=reader.word(at["packing"], PACKINGS) if "packing" in at else None,
-        rope=read_rope(reader, at.get("rope")),
-        mixture=reader.mixture(at["mixture"]) if "mixture" in at else None,
+        rope=_rope(reader, at.get("rope")),
+        mixture=read_mixture(reader, at["mixture"]) if "mixture" in at else None,
         seed=reader.integer(at["seed"]) if "seed" in at else None,
         dotted=dotted,
         unknown=unknown,
         said=frozenset(key.text.partition(".")[0] for key, _ in stage.entries),
     )
+
+
+def _alone(reader: SpecReader, name: Word, stage: Map) -> None:
+    for key, _ in stage.entries:
+        if key.text not in ("checkpoint", "source"):
+            reader.problem(
+                "checkpoint-alone",
+                f"`{name.text}` is an outside checkpoint: it is over, and has no `{key.text}`",
+                key.span,
+                "leave it out, or give the stage another name",
+            )
 
 
 def _init(
@@ -127,28 +120,6 @@ def _checkpoint(reader: SpecReader, node: Node | None) -> CheckpointSpec | None:
     )
 
 
-def _budget(reader: SpecReader, stage: Map, at: Mapping[str, Node]) -> tuple[str, Quantity] | None:
-    said = [key for key in ("tokens", "steps", "seqs") if key in at]
-    if len(said) > 1:
-        reader.problem(
-            "one-budget",
-            f"a stage has one budget, this has {' and '.join(said)}",
-            stage.span,
-            "keep one of them",
-        )
-        return None
-    if not said:
-        return None
-    unit = said[0]
-    quantity = reader.quantity(at[unit], units=("tokens", unit))
-    if quantity is None:
-        return None
-    if quantity.amount.value <= 0:
-        reader.problem("wrong-value", "a budget is more than nothing", quantity.span)
-        return None
-    return unit, quantity
-
-
 def _is_down(reader: SpecReader, node: Node) -> bool:
     word = reader.word(node, ("up", "down"))
     return word is not None and word.text == "down"
@@ -163,7 +134,7 @@ def _loss(reader: SpecReader, node: Node | None) -> dict[str, CurveSpec] | None:
     for key, value in entries.entries:
         if reader.word(Scalar(key.text, key.span), tuple(LOSSES)) is None:
             continue
-        if (curve := reader.curve(value)) is not None:
+        if (curve := read_curve(reader, value)) is not None:
             terms[key.text] = curve
     return None if len(reader.problems) > before else terms
 
@@ -181,7 +152,7 @@ def _settings(reader: SpecReader, node: Node | None) -> dict[str, dict[str, Curv
             settings[key.text] = {
                 name.text: curve
                 for name, v in values.entries
-                if (curve := reader.curve(v)) is not None
+                if (curve := read_curve(reader, v)) is not None
             }
     return settings
 
@@ -195,29 +166,18 @@ def _lr(
         key.text in LR or key.text == "shape" for key, _ in node.entries
     )
     if single:
-        return reader.ride(node), None
+        return read_ride(reader, node), None
     assert isinstance(node, Map)
     rides: dict[str, RideSpec] = {}
     for key, value in node.entries:
         if not TARGET.fullmatch(key.text):
             reader.problem("wrong-name", f"`{key.text}` is no module or part", key.span)
-        elif (ride := reader.ride(value)) is not None:
+        elif (ride := read_ride(reader, value)) is not None:
             rides[key.text] = ride
     return None, rides
 
 
-def _seq_len(reader: SpecReader, node: Node | None) -> Quantity | None:
-    if node is None:
-        return None
-    if node.tag == "conflict" and isinstance(node, Seq) and node.items:
-        node = node.items[0]
-    seq_len = reader.parsed(node, parse_seq_len, "a context length")
-    if seq_len is None or not isinstance(node, Scalar):
-        return None
-    return Quantity(Amount(Fraction(seq_len), "tokens"), node.span, node.scale)
-
-
-def read_rope(reader: SpecReader, node: Node | None) -> dict[str, dict[str, Number]] | None:
+def _rope(reader: SpecReader, node: Node | None) -> dict[str, dict[str, Number]] | None:
     """Read RoPE by module; `none` is the empty mapping."""
     if node is None:
         return None

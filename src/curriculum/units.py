@@ -176,6 +176,20 @@ def rounded_in_words(count: Fraction | int, digits: int = 3) -> str:
     return f"{float(count):.{digits}g}"
 
 
+def rate_in_words(value: float | None) -> str:
+    """Write a learning rate to three digits.
+
+    >>> rate_in_words(4.2e-4), rate_in_words(3.3458074e-5), rate_in_words(0.0), rate_in_words(None)
+    ('4.2e-4', '3.35e-5', '0', '?')
+    """
+    if value is None:
+        return "?"
+    if value == 0:
+        return "0"
+    digits, _, power = f"{value:.2e}".partition("e")
+    return f"{digits.rstrip('0').rstrip('.')}e{int(power)}"
+
+
 def decimal_words(value: Fraction | int) -> str:
     """Write an exact number: as a finite decimal if it is one, else as a fraction.
 

@@ -18,6 +18,10 @@ class Word:
 
 Table = Mapping[str, Word]
 
+NAME_PATTERN = "[a-z0-9][a-z0-9_-]*"
+TARGET_PATTERN = f"{NAME_PATTERN}(/[a-z0-9_-]+)?"
+"""A module, or a part of one: `llm`, `llm/router`."""
+
 PLAN: Table = {
     "plan": Word("name", "The plan's name."),
     "source": Word("text", "Where the values below come from; a bare value is then stated."),

@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from curriculum.plan import Plan
 from curriculum.simulate.bands import Band
 from curriculum.simulate.colours import LINES, fills
-from curriculum.simulate.summary import lr_in_words
+from curriculum.units import rate_in_words
 
 Points = tuple[list[float], list[float]]
 
@@ -51,7 +51,7 @@ def lr(axes: Axes, plan: Plan, axis: Sequence[Band], table: pl.DataFrame) -> Non
     else:
         axes.set_ylim(0, max(max(peaks) * 1.1, 1e-30))
         axes.set_ylabel("learning rate")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: lr_in_words(y)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: rate_in_words(y)))
     axes.yaxis.set_minor_locator(NullLocator())
     _legend(axes, "learning rate of")
 

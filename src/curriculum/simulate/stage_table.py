@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from curriculum.cost import CONVENTION, known_flops, stage_flops
 from curriculum.plan import Plan
-from curriculum.simulate.summary import lr_in_words, lr_range, multimodal_range
-from curriculum.units import rounded_in_words
+from curriculum.simulate.summary import lr_range, multimodal_range
+from curriculum.units import rate_in_words, rounded_in_words
 
 WIDTH = 100
 
@@ -58,7 +58,7 @@ def table_of_stages(plan: Plan) -> str:
 def _lr(values: Mapping[str, float] | None) -> str:
     if values is None:
         return "unknown"
-    words = [lr_in_words(value) for value in values.values()]
+    words = [rate_in_words(value) for value in values.values()]
     return words[0] if len(set(words)) == 1 else " > ".join(words)
 
 

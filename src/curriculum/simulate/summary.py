@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from math import fsum
 
 from curriculum.cost import stage_flops
-from curriculum.curve import Curve
 from curriculum.plan import Plan, Stage
 from curriculum.simulate.bands import side_by_side
 
@@ -71,7 +70,7 @@ def lr_range(stage: Stage) -> dict[str, dict[str, float] | None]:
         if curve is None:
             ranges[name] = None
             continue
-        at_corners = [stage.at(step).lr[name] for step in _corners(curve, stage.steps - 1)]
+        at_corners = [stage.at(step).lr[name] for step in curve.corners(stage.steps - 1)]
         values = [value for value in at_corners if value is not None]
         ranges[name] = {"first": values[0], "peak": max(values), "last": values[-1]}
     return ranges
@@ -84,21 +83,3 @@ def multimodal_range(plan: Plan, stage: Stage) -> tuple[float, float]:
         return fsum(x for name, x in ratios.items() if plan.sources[name].modality != "text")
 
     return share(stage.at(0).ratios), share(stage.at(stage.steps - 1).ratios)
-
-
-def lr_in_words(value: float) -> str:
-    """Write a learning rate to three digits.
-
-    >>> lr_in_words(0.00042), lr_in_words(0.0001), lr_in_words(0.0)
-    ('4.2e-4', '1e-4', '0')
-    """
-    if value == 0:
-        return "0"
-    digits, power = f"{value:.2e}".split("e")
-    return f"{digits.rstrip('0').rstrip('.')}e{int(power)}"
-
-
-def _corners(curve: Curve, last: int) -> list[int]:
-    """The steps where a curve can be largest: every shape rises or falls all the way."""
-    starts = [step for step in curve.breaks() if step <= last]
-    return sorted({0, last, *starts, *(step - 1 for step in starts if step)})

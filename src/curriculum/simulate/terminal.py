@@ -11,8 +11,7 @@ from math import fsum, log
 
 from curriculum.plan import Now, Plan
 from curriculum.simulate.bands import Band, bands, is_to_scale, side_by_side
-from curriculum.simulate.summary import lr_in_words
-from curriculum.units import rounded_in_words
+from curriculum.units import rate_in_words, rounded_in_words
 
 GUTTER = 9  # characters left of the axis, for the values of its ends
 LEAST_COLUMNS = 40
@@ -93,7 +92,7 @@ def _charts(plan: Plan, nows: Sequence[Now]) -> list[Chart]:
         several = any(len(set(now.lr.values())) > 1 for now in nows)
         title = "learning rate (log" + (", the highest of the modules)" if several else ")")
         low = sorted(known)[len(known) // 20] / 2  # what falls to 0 leaves the scale
-        charts.append(Chart(title, 7, rates, low, max(known), True, lr_in_words))
+        charts.append(Chart(title, 7, rates, low, max(known), True, rate_in_words))
     text = {name for name, source in plan.sources.items() if source.modality == "text"}
     shares = [fsum(x for name, x in now.ratios.items() if name not in text) for now in nows]
     if any(shares):

@@ -1,0 +1,119 @@
+"""Which schedules a stage rides on, and where their clocks stand when it begins"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from curriculum.clock import Clock
+from curriculum.compile_points import mark_step
+from curriculum.compile_state import Draft, Kept, State
+from curriculum.errors import did_you_mean
+from curriculum.spec import Point, RideSpec, StageSpec, Word
+from curriculum.spec_curve import read_ride
+from curriculum.spec_reader import SpecReader
+from curriculum.units import rounded_in_words
+
+
+def rides_of(
+    state: State, spec: StageSpec, kept: Kept | None
+) -> tuple[RideSpec | None, Mapping[str, RideSpec]]:
+    """Return how the LR runs: one ride for all, or one per module or part."""
+    if spec.lr is not None or spec.lr_by_target is not None:
+        uniform, rides = spec.lr, spec.lr_by_target or {}
+    elif kept is not None:
+        uniform = _kept_ride(kept[0].uniform_ride)
+        rides = {t: r for t, r0 in kept[0].rides.items() if (r := _kept_ride(r0)) is not None}
+    else:
+        return None, {}
+    for ride in (uniform, *rides.values()):
+        if ride is not None and ride.schedule is not None:
+            _check_schedule(state, ride.schedule)
+    return uniform, _changed(state, spec, rides)
+
+
+def _check_schedule(state: State, name: Word) -> None:
+    if not state.is_declared("schedules", name.text):
+        state.report(
+            "unknown-schedule",
+            f"there is no schedule `{name.text}`",
+            name.span,
+            did_you_mean(name.text, list(state.spec.schedules)),
+        )
+
+
+def _changed(
+    state: State, spec: StageSpec, rides: Mapping[str, RideSpec]
+) -> Mapping[str, RideSpec]:
+    """Apply the dotted keys that change one ride of what is kept."""
+    reader = SpecReader(state.problems)
+    for dotted, key, node in spec.dotted:
+        if dotted[0] != "lr":
+            continue
+        if len(dotted) != 2:
+            state.report("dotted-key", "`lr.MODULE` is as far as a key reaches here", key.span)
+        elif (changed := read_ride(reader, node)) is not None:
+            rides = {**rides, dotted[1]: changed}
+    return rides
+
+
+def _kept_ride(ride: RideSpec | None) -> RideSpec | None:
+    return None if ride is None else replace(ride, restart=False, jump=False)
+
+
+def followed_of(
+    uniform: RideSpec | None, rides: Mapping[str, RideSpec], train: tuple[str, ...]
+) -> list[RideSpec]:
+    """Return the rides that a trained module or part follows: nobody rides for the others."""
+    modules = {target.partition("/")[0] for target in train}
+    own = [ride for target, ride in rides.items() if target.partition("/")[0] in modules]
+    bare = [t for t in train if t not in rides and t.partition("/")[0] not in rides]
+    return [*own, uniform] if uniform and bare else own
+
+
+def clocks_of(
+    state: State, spec: StageSpec, parents: list[Point], rides: list[RideSpec]
+) -> dict[str, Clock] | None:
+    """Return where every schedule's clock stands when the stage begins."""
+    clocks: dict[str, Clock] = {}
+    restarted = {r.schedule.text for r in rides if r.schedule and r.restart}
+    ridden = {r.schedule.text for r in rides if r.schedule}
+    for point in parents:
+        draft = state.drafts.get(point.stage)
+        step = mark_step(state, point) if draft is not None else None
+        if draft is None or step is None:
+            continue
+        for schedule, clock in _left_clocks(draft, step).items():
+            if schedule in restarted:
+                continue
+            other = clocks.setdefault(schedule, clock)
+            agree = (other.instance, other.tokens, other.steps) == (
+                clock.instance, clock.tokens, clock.steps,
+            )  # fmt: skip
+            if agree and clock.instance:
+                continue
+            clocks[schedule] = replace(other, instance="")  # whoever rides on it is refused
+            if schedule in ridden:
+                ends = [rounded_in_words(c.tokens) for c in (other, clock)]
+                state.report(
+                    "clocks-disagree",
+                    f"the paths to `{spec.name.text}` left schedule `{schedule}` at different "
+                    f"places ({' and '.join(dict.fromkeys(ends))} tokens)",
+                    spec.init_span or spec.span,
+                    "say `lr: {schedule: NAME, restart: true}`",
+                )
+                return None
+    for schedule in ridden:
+        clocks.setdefault(schedule, Clock(spec.name.text, 0, 0, ()))
+    return clocks
+
+
+def _left_clocks(draft: Draft, step: int) -> dict[str, Clock]:
+    """Return all clocks as they stand when a stage is left at a step."""
+    clocks = dict(draft.clocks)
+    for schedule in draft.ridden:
+        clock = draft.clocks[schedule]
+        rider = draft.rider(clock)
+        tokens, steps = rider.tokens_at(step), clock.steps + step
+        if step < draft.steps:
+            rider = replace(rider, asked_tokens=tokens - clock.tokens, steps=step)
+        clocks[schedule] = Clock(clock.instance, tokens, steps, (*clock.chain, rider))
+    return clocks

@@ -1,0 +1,138 @@
+"""The learning rate of every target that a stage trains, laid on its clock"""
+
+from fractions import Fraction
+
+from curriculum.clock import Clock
+from curriculum.compile_state import Draft, Kept, State
+from curriculum.compile_values import value_left
+from curriculum.curve import Curve, constant
+from curriculum.errors import Span
+from curriculum.extent import Ground, Refused
+from curriculum.plan import Ride, Stage
+from curriculum.riding import Reading, lay_on_clock
+from curriculum.spec import CurveSpec, RideSpec
+
+
+def compile_lr(state: State, draft: Draft) -> tuple[dict[str, Curve | None], dict[str, Ride]]:
+    """Return the curve of every target (None where it is unknown), and how it rides."""
+    curves: dict[str, Curve | None] = {}
+    rides: dict[str, Ride] = {}
+    modules = {target.partition("/")[0] for target in draft.train}
+    for target, ride in (draft.spec.lr_by_target or {}).items():
+        if target.partition("/")[0] not in modules:
+            state.report(
+                "lr-of-untrained", f"`{target}` is not trained here", ride.span, "leave it out"
+            )
+    parts = [t for t in draft.rides if "/" in t and t.partition("/")[0] in modules]
+    for target in sorted({*draft.train, *parts}):
+        found = draft.rides.get(target) or draft.rides.get(target.partition("/")[0])
+        found = found or draft.uniform_ride
+        if found is None:
+            state.report(
+                "lr-missing",
+                f"`{target}` is trained in stage `{draft.name}` and has no learning rate",
+                draft.spec.name.span,
+                f"add it to `lr`: {{{target}: SCHEDULE}}",
+            )
+            continue
+        if found.curve is not None:
+            curve, rides[target] = _over_the_stage(state, draft, target, found, found.curve)
+        else:
+            curve, rides[target] = _on_a_schedule(state, draft, target, found)
+        curves[target] = next((c for c in curves.values() if c == curve), curve)
+    return curves, rides
+
+
+def _over_the_stage(
+    state: State, draft: Draft, target: str, ride: RideSpec, spec: CurveSpec
+) -> tuple[Curve | None, Ride]:
+    how = Ride(None, draft.name, 0, 0, Fraction(1), ride.jump)
+    changed = {f"lr.{target}", f"lr.{target.partition('/')[0]}"}
+    is_new = any(key.text in changed for _, key, _ in draft.spec.dotted)
+    is_said = draft.spec.lr is not None or draft.spec.lr_by_target is not None
+    if draft.kept and not is_said and not is_new:
+        return _left_curve(state, draft, draft.kept, target), how
+    own = Clock(draft.name, 0, 0, ())
+    return _laid(state, draft, target, spec, own, draft.budget.tokens, Fraction(1)), how
+
+
+def _on_a_schedule(
+    state: State, draft: Draft, target: str, ride: RideSpec
+) -> tuple[Curve | None, Ride]:
+    assert ride.schedule is not None
+    name = ride.schedule.text
+    if name not in state.spec.schedules or name not in draft.clocks:
+        return None, Ride(name, draft.name, 0, 0)
+    clock, spec = draft.clocks[name], state.spec.schedules[name]
+    how = Ride(name, clock.instance, clock.tokens, clock.steps, ride.scale, ride.jump)
+    total = _total(state, name, clock.instance)
+    return _laid(state, draft, target, spec, clock, total, ride.scale), how
+
+
+def _left_curve(state: State, draft: Draft, kept: Kept, target: str) -> Curve | None:
+    """Return the value at which a curve was left that ran over the kept stage."""
+    stage = state.stages[kept[0].name]
+    if not _trains(stage, target):
+        state.report(
+            "lr-missing",
+            f"`{target}` is trained in stage `{draft.name}` and has no learning rate to keep",
+            draft.spec.keep.span if draft.spec.keep else draft.spec.span,
+            f"say `lr: {{{target}: SCHEDULE}}`",
+        )
+        return None
+    value = value_left(stage.lr_of(target), stage, kept[1])
+    return None if value is None else constant(value)
+
+
+def _laid(
+    state: State,
+    draft: Draft,
+    target: str,
+    spec: CurveSpec,
+    clock: Clock,
+    total: int | None,
+    scale: Fraction,
+) -> Curve | None:
+    chain = (*clock.chain, draft.rider(clock))
+
+    def current(span: Span) -> Fraction | None:
+        return _current(state, chain[0].stage, target, span)
+
+    ground = Ground(chain, total, state.report)
+    try:
+        return lay_on_clock(spec, ground, Reading(current, is_relative=True, scale=scale))
+    except Refused:
+        return None
+
+
+def _current(state: State, began: str, target: str, span: Span) -> Fraction | None:
+    """Return the LR of a target where the parent left it, when the clock began in stage `began`."""
+    draft = state.drafts[began]
+    start = draft.init.get(target.partition("/")[0])
+    parent = state.stages.get(start.stage or "") if start else None
+    if parent is None or start is None or not _trains(parent, target):
+        state.report(
+            "current",
+            f"`current` has no value: `{target}` was not trained by the parent of stage `{began}`",
+            span,
+            "write the learning rate",
+        )
+        raise Refused
+    return value_left(parent.lr_of(target), parent, start.step)
+
+
+def _trains(stage: Stage, target: str) -> bool:
+    return target in stage.lr or target.partition("/")[0] in stage.lr
+
+
+def _total(state: State, schedule: str, instance: str) -> int | None:
+    """Return where a schedule's clock ends, None where its paths end it differently."""
+    riders = [
+        draft
+        for draft in state.drafts.values()
+        if schedule in draft.ridden and draft.clocks[schedule].instance == instance
+    ]
+    followed = {r for draft in riders for r in draft.clocks[schedule].chain[-1:]}
+    last = {draft.rider(draft.clocks[schedule]) for draft in riders} - followed
+    ends = {rider.end_tokens for rider in last}
+    return ends.pop() if len(ends) == 1 else None

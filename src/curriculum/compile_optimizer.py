@@ -1,0 +1,83 @@
+"""The optimizer's rule for every module that a stage trains, and for parts that differ"""
+
+from collections.abc import Mapping
+
+from curriculum.compile_state import Draft, State
+from curriculum.errors import did_you_mean
+from curriculum.plan import OptimizerRule
+from curriculum.spec import Number, OptimizerSpec, Word
+from curriculum.words import OPTIMIZER_DEFAULTS
+
+
+def compile_optimizer(state: State, draft: Draft) -> dict[str, OptimizerRule]:
+    """Return the rule of every trained module, and of the parts that differ."""
+    word = _optimizer_word(draft)
+    if word is None:
+        return {}
+    spec = state.spec.optimizers.get(word.text)
+    if spec is None and state.is_declared("optimizers", word.text):
+        return {}
+    if spec is None:
+        state.report(
+            "unknown-optimizer",
+            f"there is no optimizer `{word.text}`",
+            word.span,
+            did_you_mean(word.text, list(state.spec.optimizers)),
+        )
+        return {}
+    state.used_optimizers.add(word.text)
+    modules = sorted({target.partition("/")[0] for target in draft.train})
+    rules = {module: _rule(state, spec, {}) for module in modules}
+    for name, part_spec in spec.parts.items():
+        module, _, part = name.partition("/")
+        if module not in state.modules or (
+            part and part not in state.modules[module].shape.parts()
+        ):
+            state.report(
+                "unknown-part",
+                f"there is no module or part `{name}`",
+                part_spec.name.span,
+                did_you_mean(name, _targets(state)),
+            )
+        elif module in modules:
+            rules[name] = _rule(state, part_spec, spec.values)
+    return dict(sorted(rules.items()))
+
+
+def _optimizer_word(draft: Draft) -> Word | None:
+    if draft.spec.optimizer is not None or draft.kept is None:
+        return draft.spec.optimizer
+    return _optimizer_word(draft.kept[0])
+
+
+def _targets(state: State) -> list[str]:
+    parts = [f"{n}/{p}" for n, m in state.modules.items() for p in m.shape.parts()]
+    return [*state.modules, *parts]
+
+
+def _rule(state: State, spec: OptimizerSpec, above: Mapping[str, Number | bool]) -> OptimizerRule:
+    """Put together what is said of a part, of the whole, and the table of defaults."""
+    kind = spec.kind.text
+    values: dict[str, float | bool | None] = dict(OPTIMIZER_DEFAULTS[kind])
+    wanted = ("update_rms", "weight_decay") if kind == "muon" else ("weight_decay",)
+    known = {*values, *wanted}
+    for name, said in {**above, **spec.values}.items():
+        if name in known:
+            values[name] = _plain(said)
+    for name in wanted:
+        if name not in values:
+            state.report(
+                "missing-key",
+                f"optimizer `{spec.name.text}` says no `{name}`",
+                spec.name.span,
+                f"{name}: 0.1",
+            )
+    return OptimizerRule(kind, dict(sorted(values.items())))
+
+
+def _plain(said: Number | bool) -> float | bool | None:
+    if isinstance(said, bool):
+        return said
+    if said.value is None:
+        return None
+    return int(said.value) if said.value.denominator == 1 else float(said.value)

@@ -1,0 +1,140 @@
+"""How far each piece of a curve reaches on its clock, in tokens or in steps"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, floor
+from typing import NoReturn
+
+from curriculum.clock import Position, Rider, rider_at, scaled_step, steps_at, tokens_at
+from curriculum.curve import ClockUnit
+from curriculum.errors import Span
+from curriculum.nodes import UNSCALED
+from curriculum.spec import PieceSpec, Quantity
+from curriculum.units import rounded_in_words
+
+Report = Callable[[str, str, Span, str | None], None]
+
+
+class Refused(Exception):
+    """The curve cannot be laid out; the reason was reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a curve is laid on: the riders of a clock up to a stage, and where the clock ends."""
+
+    chain: tuple[Rider, ...]
+    total: int | None  # in tokens; None: the paths end it at different marks
+    report: Report
+
+    def refuse(self, rule: str, message: str, span: Span, help: str | None = None) -> NoReturn:
+        self.report(rule, message, span, help)
+        raise Refused
+
+    def whole(self, span: Span) -> int:
+        """Return where the clock ends; refuse where its paths end it differently."""
+        if self.total is not None:
+            return self.total
+        self.refuse(
+            "paths-differ",
+            "the stages that ride on this schedule end it at different marks",
+            span,
+            "give one of them `restart: true` or a schedule of its own, or write a mark",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A piece's unit, start and end on the clock, and the position after it, if it ends."""
+
+    unit: ClockUnit
+    start: int
+    end: int | None
+    after: Position | None
+
+
+def extent_of(
+    piece: PieceSpec, rest: tuple[PieceSpec, ...], at: Position, ground: Ground
+) -> Extent:
+    """Return how far a piece reaches that begins at a position and that `rest` follows."""
+    if piece.length is None:
+        return _open(piece, rest, at, ground)
+    if piece.length.amount.unit == "steps":
+        return _in_steps(piece, piece.length, at, ground)
+    return _in_tokens(piece, piece.length, at, ground)
+
+
+def _open(piece: PieceSpec, rest: tuple[PieceSpec, ...], at: Position, ground: Ground) -> Extent:
+    shape = piece.shape.text
+    has_no_end = shape in ("constant", "rsqrt") or (shape == "exponential" and piece.end is None)
+    if not rest and has_no_end:
+        return Extent("tokens", at.tokens, None, None)
+    end = total = ground.whole(piece.span)
+    for later in rest:
+        end -= _length_after_open(later, total, ground)
+    _not_before(piece, at.tokens, end, ground)
+    return Extent("tokens", at.tokens, end, Position(end, steps_at(ground.chain, end)))
+
+
+def _length_after_open(piece: PieceSpec, total: int, ground: Ground) -> int:
+    length = piece.length
+    if length is None:
+        ground.refuse("one-open-piece", "only one piece of a curve may be open", piece.span)
+    if piece.is_until or length.amount.unit == "steps":
+        ground.refuse(
+            "open-piece",
+            "what follows an open piece is long `for` some tokens or a share",
+            length.span,
+            "write `for: 10%`",
+        )
+    if length.amount.unit == "share":
+        return ceil(length.amount.value * total)
+    return length.scaled_tokens
+
+
+def _in_steps(piece: PieceSpec, length: Quantity, at: Position, ground: Ground) -> Extent:
+    steps = length.amount.value
+    if length.scale != UNSCALED and piece.is_until:
+        steps = scaled_step(ground.chain, at, steps)
+    elif length.scale != UNSCALED:
+        steps = steps * rider_at(ground.chain, at).step_share
+    if length.scale != UNSCALED and steps < 1:
+        ground.refuse(
+            "shorter-than-a-step",
+            f"{length.amount} become {float(steps):.2g} of a step in this proxy",
+            length.span,
+            "say it in the overlay",
+        )
+    rounded = floor(steps + Fraction(1, 2))
+    end = rounded if piece.is_until else at.steps + rounded
+    _not_before(piece, at.steps, end, ground)
+    return Extent("steps", at.steps, end, Position(tokens_at(ground.chain, end), end))
+
+
+def _in_tokens(piece: PieceSpec, length: Quantity, at: Position, ground: Ground) -> Extent:
+    if length.amount.unit == "share":
+        tokens = ceil(length.amount.value * ground.whole(length.span))
+    else:
+        tokens = length.scaled_tokens
+    end = tokens if piece.is_until else at.tokens + tokens
+    _not_before(piece, at.tokens, end, ground)
+    after, rider = Position(end, steps_at(ground.chain, end)), ground.chain[-1]
+    if after.steps == at.steps and end < rider.end_tokens and at.steps < rider.end_steps:
+        ground.refuse(
+            "piece-shorter-than-step",
+            f"this piece ends before a step reads it ({rounded_in_words(end - at.tokens)} tokens)",
+            length.span,
+            "make it longer, or leave it out",
+        )
+    return Extent("tokens", at.tokens, end, after)
+
+
+def _not_before(piece: PieceSpec, start: int, end: int, ground: Ground) -> None:
+    if end <= start:
+        ground.refuse(
+            "piece-ends-before-start",
+            "this piece ends where or before it starts",
+            piece.length.span if piece.length else piece.span,
+            "move the mark, or leave the piece out",
+        )

@@ -1,0 +1,119 @@
+"""The tree that a plan's text is: scalars, lists and mappings, each with its place
+
+Nothing is read into numbers here. A scalar carries the scale of the proxy that it is read through.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from curriculum.errors import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Factors that a proxy applies to what it takes from the plan below it."""
+
+    tokens: Fraction = Fraction(1)
+    seqs: Fraction = Fraction(1)
+    seq_len: Fraction = Fraction(1)
+
+    def __mul__(self, other: "Scale") -> "Scale":
+        return Scale(
+            self.tokens * other.tokens, self.seqs * other.seqs, self.seq_len * other.seq_len
+        )
+
+
+UNSCALED = Scale()
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A word or number as it was written."""
+
+    text: str
+    span: Span
+    tag: str | None = None
+    scale: Scale = UNSCALED
+
+
+@dataclass(frozen=True, slots=True)
+class Seq:
+    """A list, in order."""
+
+    items: "tuple[Node, ...]"
+    span: Span
+    tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of a mapping and where it stands."""
+
+    text: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """A mapping; the order of its entries means nothing."""
+
+    entries: "tuple[tuple[Key, Node], ...]"
+    span: Span
+    tag: str | None = None
+
+    def get(self, name: str) -> "Node | None":
+        """Return the value of a key, or None."""
+        return next((value for key, value in self.entries if key.text == name), None)
+
+    def key(self, name: str) -> Key | None:
+        """Return the key itself, for its span."""
+        return next((key for key, _ in self.entries if key.text == name), None)
+
+
+Node = Scalar | Seq | Map
+
+
+def agreed(node: Node) -> Node:
+    """Return what a node says: of a conflict, the first of its values."""
+    if node.tag == "conflict" and isinstance(node, Seq) and node.items:
+        return node.items[0]
+    return node
+
+
+def scaled(node: Node, scale: Scale) -> Node:
+    """Return the node with `scale` applied on top of every scalar's own."""
+    match node:
+        case Scalar():
+            return replace(node, scale=node.scale * scale)
+        case Seq():
+            return replace(node, items=tuple(scaled(item, scale) for item in node.items))
+        case Map():
+            return replace(
+                node, entries=tuple((key, scaled(value, scale)) for key, value in node.entries)
+            )
+
+
+def walk(node: Node, path: str = "") -> Iterator[tuple[str, Node]]:
+    """Go through a node and all below it with their dotted paths, parents first."""
+    yield path, node
+    match node:
+        case Map():
+            for key, value in node.entries:
+                yield from walk(value, f"{path}.{key.text}" if path else key.text)
+        case Seq():
+            for index, item in enumerate(node.items):
+                yield from walk(item, f"{path}[{index}]")
+
+
+def shown(node: Node) -> str:
+    """Write a node in one line, as a person would."""
+    match node:
+        case Scalar():
+            return node.text
+        case Seq():
+            return "[" + ", ".join(shown(item) for item in node.items) + "]"
+        case Map():
+            return (
+                "{" + ", ".join(f"{key.text}: {shown(value)}" for key, value in node.entries) + "}"
+            )

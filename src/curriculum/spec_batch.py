@@ -1,0 +1,91 @@
+"""The budget, the context and the batch of a stage as written"""
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from curriculum.nodes import Map, Node, Scalar, Seq, agreed
+from curriculum.spec import BatchSpec, Quantity
+from curriculum.spec_reader import SpecReader
+from curriculum.units import Amount, parse_mark, parse_seq_len
+from curriculum.words import BATCH
+
+
+def read_budget(
+    reader: SpecReader, stage: Map, at: Mapping[str, Node]
+) -> tuple[str, Quantity] | None:
+    """Read the budget of a stage, and the unit that it is said in."""
+    said = [key for key in ("tokens", "steps", "seqs") if key in at]
+    if len(said) > 1:
+        reader.problem(
+            "one-budget",
+            f"a stage has one budget, this has {' and '.join(said)}",
+            stage.span,
+            "keep one of them",
+        )
+        return None
+    if not said:
+        return None
+    unit = said[0]
+    quantity = reader.quantity(at[unit], units=("tokens", unit))
+    if quantity is None:
+        return None
+    if quantity.amount.value <= 0:
+        reader.problem("wrong-value", "a budget is more than nothing", quantity.span)
+        return None
+    return unit, quantity
+
+
+def read_seq_len(reader: SpecReader, node: Node | None) -> Quantity | None:
+    """Read a context length in tokens."""
+    if node is None:
+        return None
+    node = agreed(node)
+    seq_len = reader.parsed(node, parse_seq_len, "a context length")
+    if seq_len is None or not isinstance(node, Scalar):
+        return None
+    return Quantity(Amount(Fraction(seq_len), "tokens"), node.span, node.scale)
+
+
+def read_batch(reader: SpecReader, node: Node) -> tuple[BatchSpec, ...] | None:
+    """Read a batch, or the pieces of one."""
+    before = len(reader.problems)
+    items = node.items if isinstance(node, Seq) else (node,)
+    specs = [_batch_piece(reader, item, last=item is items[-1]) for item in items]
+    if not specs:
+        reader.problem("wrong-value", "a batch has at least one piece", node.span)
+    if len(reader.problems) > before:
+        return None
+    return tuple(spec for spec in specs if spec is not None)
+
+
+def _batch_piece(reader: SpecReader, node: Node, last: bool) -> BatchSpec | None:
+    entries = reader.mapping(node, "a batch")
+    if entries is None:
+        return None
+    reader.keys(entries, BATCH, "a batch")
+    seqs, tokens = entries.get("seqs"), entries.get("tokens")
+    if (seqs is None) == (tokens is None):
+        reader.problem("wrong-value", "a batch says `seqs` or `tokens`", entries.span)
+        return None
+    until_node = entries.get("until")
+    if last == (until_node is not None):
+        reader.problem(
+            "wrong-value",
+            "the last piece of a batch has no `until`, every other has one",
+            entries.span,
+        )
+        return None
+    until = None
+    if until_node is not None:
+        until = reader.quantity(until_node, parse_mark, ("tokens", "steps", "share"))
+    said = seqs if seqs is not None else tokens
+    assert said is not None
+    if isinstance(said, Scalar) and said.text == "keep":
+        kept = "seqs" if seqs is not None else "tokens"
+        return BatchSpec(None, None, kept, until, entries.span)
+    size = reader.quantity(said, units=("tokens",) if seqs is None else ("tokens", "seqs"))
+    if size is None:
+        return None
+    if seqs is not None:
+        return BatchSpec(size, None, None, until, entries.span)
+    return BatchSpec(None, size, None, until, entries.span)

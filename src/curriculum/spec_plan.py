@@ -1,0 +1,199 @@
+"""A whole plan as written, read section by section into its spec
+
+Every problem of a file is collected before it is given up.
+"""
+
+from fractions import Fraction
+
+from curriculum.errors import Diagnostic, did_you_mean
+from curriculum.nodes import Map, Node, Scalar
+from curriculum.spec import CurveSpec, ModuleSpec, Number, OptimizerSpec, PlanSpec, SourceSpec, Word
+from curriculum.spec_curve import read_curve
+from curriculum.spec_reader import NAME, TARGET, SpecReader
+from curriculum.spec_stage import read_stage
+from curriculum.words import MODALITIES, MODULE, OPTIMIZER_VALUES, PLAN, SOURCE
+
+
+def read_spec(root: Map) -> tuple[PlanSpec, list[Diagnostic]]:
+    """Read a plan's nodes into its spec, with every problem found on the way."""
+    reader = SpecReader()
+    reader.keys(root, PLAN, "a plan")
+    name = _name(reader, root)
+    seed_node = root.get("seed")
+    seed = reader.integer(seed_node) if seed_node is not None else None
+    stages_node = root.get("stages")
+    if stages_node is None:
+        reader.problem("missing-key", "a plan has `stages`", root.span, "add `stages:`")
+    elif isinstance(stages_node, Map) and not stages_node.entries:
+        reader.problem("no-stage", "a plan has at least one stage", stages_node.span)
+    stages = {
+        word.text: stage
+        for word, node in reader.named(stages_node, "`stages`")
+        if (stage := read_stage(reader, word, node)) is not None
+    }
+    spec = PlanSpec(
+        name,
+        seed or 0,
+        seed_node is None,
+        _modules(reader, root.get("modules")),
+        _optimizers(reader, root.get("optimizers")),
+        _sources(reader, root.get("sources")),
+        _schedules(reader, root.get("schedules")),
+        stages,
+        root,
+    )
+    return spec, reader.problems
+
+
+def _name(reader: SpecReader, root: Map) -> str:
+    node = root.get("plan")
+    if node is None:
+        reader.problem("missing-key", "a plan says its name", root.span, "begin with `plan: NAME`")
+        return ""
+    name = reader.word(node)
+    if name is not None and not NAME.fullmatch(name.text):
+        reader.problem(
+            "wrong-name",
+            f"`{name.text}` is not a name",
+            name.span,
+            "small letters, digits, `-`, `_`",
+        )
+    return name.text if name else ""
+
+
+def _schedules(reader: SpecReader, node: Node | None) -> dict[str, CurveSpec]:
+    named = reader.named(node, "`schedules`")
+    return {w.text: curve for w, value in named if (curve := read_curve(reader, value)) is not None}
+
+
+def _modules(reader: SpecReader, node: Node | None) -> dict[str, ModuleSpec]:
+    modules = {}
+    for word, value in reader.named(node, "`modules`"):
+        entries = reader.mapping(value, "a module")
+        if entries is None:
+            continue
+        preset_node = entries.get("preset")
+        if preset_node is None:
+            reader.problem(
+                "missing-key",
+                f"module `{word.text}` names no `preset`",
+                word.span,
+                "write {preset: NAME}",
+            )
+            continue
+        preset = reader.word(preset_node)
+        overrides: dict[str, object] = {}
+        for key, field_node in entries.entries:
+            if key.text not in MODULE:
+                overrides[key.text] = _field(reader, field_node)
+        if preset is not None:
+            modules[word.text] = ModuleSpec(word, preset, overrides, entries.span)
+    return modules
+
+
+def _field(reader: SpecReader, node: Node) -> object:
+    if isinstance(node, Scalar) and node.text in ("true", "false"):
+        return node.text == "true"
+    if isinstance(node, Scalar) and node.text == "none":
+        return None
+    number = reader.number(node)
+    if number is None or number.value is None:
+        return None
+    return int(number.value) if number.value.denominator == 1 else float(number.value)
+
+
+def _sources(reader: SpecReader, node: Node | None) -> dict[str, SourceSpec]:
+    return {
+        word.text: spec
+        for word, value in reader.named(node, "`sources`")
+        if (spec := _source(reader, word, value)) is not None
+    }
+
+
+def _source(reader: SpecReader, name: Word, node: Node) -> SourceSpec | None:
+    entries = reader.mapping(node, "a source")
+    if entries is None:
+        return None
+    reader.keys(entries, SOURCE, "a source")
+    modality = _modality(reader, name, entries)
+    size = entries.get("tokens")
+    is_known = size is not None and not (isinstance(size, Scalar) and size.text == "unknown")
+    tokens = reader.quantity(size, units=("tokens",)) if is_known and size else None
+    holdout, image_share = (
+        reader.share(found) if (found := entries.get(key)) is not None else None
+        for key in ("holdout", "image_share")
+    )
+    if holdout == 1:
+        reader.problem(
+            "wrong-value",
+            f"a holdout of all of `{name.text}` leaves nothing to train on",
+            entries.span,
+            "holdout: 2%",
+        )
+    cap, path_node = entries.get("max_epochs"), entries.get("path")
+    path = reader.word(path_node) if path_node is not None else None
+    return SourceSpec(
+        name,
+        modality,
+        tokens,
+        holdout or Fraction(0),
+        reader.share(cap, at_most_one=False) if cap is not None else None,
+        image_share,
+        path.text if path else None,
+    )
+
+
+def _modality(reader: SpecReader, name: Word, entries: Map) -> str:
+    node = entries.get("modality")
+    if node is None:
+        reader.problem(
+            "missing-key",
+            f"source `{name.text}` says no `modality`",
+            name.span,
+            f"one of {', '.join(MODALITIES)}",
+        )
+    word = reader.word(node, MODALITIES) if node is not None else None
+    return word.text if word else "text"
+
+
+def _optimizers(reader: SpecReader, node: Node | None) -> dict[str, OptimizerSpec]:
+    return {
+        word.text: spec
+        for word, value in reader.named(node, "`optimizers`")
+        if (spec := _optimizer(reader, word, value)) is not None
+    }
+
+
+def _optimizer(reader: SpecReader, name: Word, node: Node) -> OptimizerSpec | None:
+    entries = reader.mapping(node, "an optimizer")
+    if entries is None:
+        return None
+    kind_node = entries.get("kind")
+    if kind_node is None:
+        reader.problem("missing-key", "an optimizer says its `kind`", entries.span, "muon or adamw")
+        return None
+    kind = reader.word(kind_node, tuple(OPTIMIZER_VALUES))
+    if kind is None:
+        return None
+    values: dict[str, Number | bool] = {}
+    parts: dict[str, OptimizerSpec] = {}
+    for key, value in entries.entries:
+        if key.text in ("kind", "source"):
+            continue
+        if isinstance(value, Map):
+            if not TARGET.fullmatch(key.text):
+                reader.problem("wrong-name", f"`{key.text}` is no module or part", key.span)
+            elif (part := _optimizer(reader, Word(key.text, key.span), value)) is not None:
+                parts[key.text] = part
+        elif key.text not in OPTIMIZER_VALUES[kind.text]:
+            reader.problem(
+                "unknown-key",
+                f"{kind.text} has no value `{key.text}`",
+                key.span,
+                did_you_mean(key.text, OPTIMIZER_VALUES[kind.text]),
+            )
+        elif isinstance(value, Scalar) and value.text in ("true", "false"):
+            values[key.text] = value.text == "true"
+        else:
+            values[key.text] = reader.number(value) or Number(None, value.span)
+    return OptimizerSpec(name, kind, values, parts)

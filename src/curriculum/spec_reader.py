@@ -1,0 +1,172 @@
+"""The reader of what a person wrote: words, numbers and amounts, with every problem noted"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TypeVar
+
+from curriculum.errors import Diagnostic, Span, ValueProblem, did_you_mean
+from curriculum.nodes import UNSCALED, Map, Node, Scalar, Seq, agreed
+from curriculum.spec import Number, Point, Quantity, Word
+from curriculum.units import Amount, parse_amount, parse_mark, parse_number
+from curriculum.words import NAME_PATTERN, TARGET_PATTERN, Table
+
+T = TypeVar("T")
+
+NAME = re.compile(NAME_PATTERN)
+TARGET = re.compile(TARGET_PATTERN)
+
+
+@dataclass(slots=True)
+class SpecReader:
+    """Reads nodes into the spec; every problem goes to `problems` with its place."""
+
+    problems: list[Diagnostic] = field(default_factory=list)
+
+    def problem(self, rule: str, message: str, span: Span, help: str | None = None) -> None:
+        self.problems.append(Diagnostic(rule, message, span, help))
+
+    def parsed(self, node: Node, parse: Callable[[str], T], wanted: str) -> T | None:
+        """Parse a scalar, or note why it does not."""
+        if not isinstance(node, Scalar):
+            self.problem("wrong-type", f"{wanted} is wanted here", node.span)
+            return None
+        try:
+            return parse(node.text)
+        except ValueProblem as problem:
+            self.problem("wrong-value", str(problem), node.span, problem.help)
+            return None
+
+    def word(self, node: Node, known: "list[str] | tuple[str, ...] | None" = None) -> Word | None:
+        if not isinstance(node, Scalar):
+            self.problem("wrong-type", "one word is wanted here", node.span)
+            return None
+        if known is not None and node.text not in known:
+            self.problem(
+                "wrong-value",
+                f"`{node.text}` is not one of the words for this",
+                node.span,
+                did_you_mean(node.text, known),
+            )
+            return None
+        return Word(node.text, node.span)
+
+    def words(self, node: Node) -> tuple[Word, ...]:
+        items = node.items if isinstance(node, Seq) else (node,)
+        words = tuple(w for item in items if (w := self.word(item)) is not None)
+        for index, word in enumerate(words):
+            if any(before.text == word.text for before in words[:index]):
+                self.problem("said-twice", f"`{word.text}` stands twice here", word.span)
+        return words
+
+    def names(self, node: Node) -> tuple[Word, ...] | None:
+        """Read one or several words; None where one of them is none."""
+        before = len(self.problems)
+        words = self.words(node)
+        return None if len(self.problems) > before else words
+
+    def number(self, node: Node) -> Number | None:
+        node = agreed(node)
+        if isinstance(node, Scalar) and node.text == "unknown":
+            return Number(None, node.span)
+        if isinstance(node, Scalar) and node.text.strip().endswith("%"):
+            amount = self.parsed(node, parse_amount, "a number")
+            return None if amount is None else Number(amount.value, node.span, percent=True)
+        value = self.parsed(node, parse_number, "a number")
+        return None if value is None else Number(value, node.span)
+
+    def share(self, node: Node, at_most_one: bool = True) -> Fraction | None:
+        number = self.number(node)
+        if number is None or number.value is None:
+            return None
+        if number.value < 0 or (at_most_one and number.value > 1):
+            range_words = "between 0 and 1" if at_most_one else "at 0 or above"
+            self.problem("wrong-value", f"this number lies {range_words}", node.span)
+            return None
+        return number.value
+
+    def quantity(
+        self, node: Node, parse: Callable[[str], Amount] = parse_amount, units: tuple[str, ...] = ()
+    ) -> Quantity | None:
+        node = agreed(node)
+        amount = self.parsed(node, parse, "an amount")
+        if amount is None:
+            return None
+        if units and amount.unit not in units:
+            self.problem(
+                "wrong-unit",
+                f"{'a share' if amount.unit == 'share' else f'an amount in {amount.unit}'} "
+                "cannot stand here",
+                node.span,
+                f"write it in {' or '.join(dict.fromkeys(units))}",
+            )
+            return None
+        return Quantity(amount, node.span, node.scale if isinstance(node, Scalar) else UNSCALED)
+
+    def integer(self, node: Node) -> int | None:
+        value = self.parsed(node, parse_number, "a whole number")
+        if value is None:
+            return None
+        if value.denominator != 1 or not 0 <= value < 2**63:
+            self.problem("wrong-value", "a whole number from 0 to 2^63 is wanted", node.span)
+            return None
+        return int(value)
+
+    def boolean(self, node: Node) -> bool:
+        word = self.word(node, ("true", "false"))
+        return word is not None and word.text == "true"
+
+    def mapping(self, node: Node | None, wanted: str) -> Map | None:
+        if node is None:
+            return None
+        if not isinstance(node, Map):
+            self.problem("wrong-type", f"{wanted} is a mapping", node.span)
+            return None
+        return node
+
+    def keys(self, node: Map, table: Table, what: str, dotted: bool = False) -> None:
+        """Note every key that the language does not have."""
+        for key, _ in node.entries:
+            head = key.text.split(".")[0] if dotted else key.text
+            if head not in table:
+                self.problem(
+                    "unknown-key",
+                    f"{what} has no key `{key.text}`",
+                    key.span,
+                    did_you_mean(head, tuple(table)),
+                )
+
+    def named(self, node: Node | None, what: str) -> list[tuple[Word, Node]]:
+        """Return the entries of a mapping of names, refusing what is no name."""
+        found = []
+        for key, value in m.entries if (m := self.mapping(node, what)) else ():
+            if NAME.fullmatch(key.text):
+                found.append((Word(key.text, key.span), value))
+            else:
+                self.problem(
+                    "wrong-name",
+                    f"`{key.text}` is not a name",
+                    key.span,
+                    "names are small letters, digits, `-` and `_`",
+                )
+        return found
+
+    def point(self, node: Node) -> Point | None:
+        """Read `stage` or `stage@mark`."""
+        word = self.word(node)
+        return None if word is None else self.point_of(word, node)
+
+    def point_of(self, word: Word, node: Node) -> Point | None:
+        stage, at, mark = word.text.partition("@")
+        stage = stage.strip()
+        if not NAME.fullmatch(stage):
+            self.problem("wrong-name", f"`{stage}` is not the name of a stage", word.span)
+            return None
+        if not at or mark.strip() == "end":
+            return Point(stage, None, word.span)
+        amount = self.parsed(Scalar(mark.strip(), word.span), parse_mark, "a mark")
+        if amount is None:
+            return None
+        scale = node.scale if isinstance(node, Scalar) else UNSCALED
+        return Point(stage, Quantity(amount, word.span, scale), word.span)

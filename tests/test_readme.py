@@ -1,0 +1,75 @@
+"""The README's tree shows every file's caption, its relative links lead somewhere"""
+
+import ast
+import re
+from itertools import zip_longest
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "curriculum"
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def caption(file: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+    assert docstring, f"{file.relative_to(ROOT)} has no docstring"
+    return docstring.splitlines()[0]
+
+
+def rows(folder: Path, depth: int) -> list[tuple[str, str]]:
+    """Return (indented name, caption) of a package: itself, its files, then its packages."""
+    name = folder.name if depth else folder.relative_to(ROOT).as_posix()
+    found = [("  " * depth + name + "/", caption(folder / "__init__.py"))]
+    for file in sorted(folder.glob("*.py")):
+        if file.name != "__init__.py" and file.read_text(encoding="utf-8").strip():
+            found.append(("  " * (depth + 1) + file.name, caption(file)))
+    for inner in sorted(folder.iterdir()):
+        if (inner / "__init__.py").is_file():
+            found += rows(inner, depth + 1)
+    return found
+
+
+def tree() -> list[str]:
+    """Return the lines of the README's tree, as `make tree` prints them."""
+    found = rows(PACKAGE, 0)
+    width = max(len(name) for name, _ in found) + 2
+    return [f"{name:{width}}{text}" for name, text in found]
+
+
+def tree_in(page: str) -> list[str]:
+    """Return the fenced block that opens with the package, without its fence."""
+    block = re.search(r"^```\w*\n(src/curriculum/.*?)^```", page, re.DOTALL | re.MULTILINE)
+    return block[1].splitlines() if block else []
+
+
+def test_tree_has_one_caption_a_file() -> None:
+    wanted = tree()
+    readme = ROOT / "README.md"
+    shown = tree_in(readme.read_text(encoding="utf-8")) if readme.is_file() else []
+    differing = [
+        f"- {is_shown}\n+ {is_wanted}"
+        for is_shown, is_wanted in zip_longest(shown, wanted, fillvalue="")
+        if is_shown != is_wanted
+    ]
+    message = "README.md's tree differs; `make tree` prints it:\n" + "\n".join(wanted)
+    assert not differing, message
+
+
+def test_captions_fit_a_line() -> None:
+    assert not [line for line in tree() if len(line) > 120]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_relative_links_exist(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    links = re.findall(r"\]\(([^)\s]+)[^)]*\)|(?:src|href)=\"([^\"]+)\"", text)
+    paths = [(inline or html).partition("#")[0] for inline, html in links]
+    local = [path for path in paths if path and not re.match(r"[a-z]+:", path)]
+    missing = [path for path in local if not (page.parent / path).exists()]
+    assert not missing, f"{page.relative_to(ROOT)} links to what is not there: {missing}"
+
+
+if __name__ == "__main__":
+    print("\n".join(tree()))
