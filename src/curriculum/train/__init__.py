@@ -1,0 +1,1 @@
+"""Training: the loop that executes a plan, its checkpoints and its ledger"""

@@ -1,0 +1,95 @@
+"""The chain through a ledger: each step begins with what the one before it left
+
+    parent's line ... after --init (stage, step)--> before ... step 0 of its child ... after
+    after of step k == before of step k + 1, also where a kill and a resume lie between
+
+New modules and outside checkpoints have nothing to be compared with.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from curriculum.plan import Plan, Stage
+from curriculum.train.ledger import LedgerLine
+from curriculum.train.planned import planned_state_steps
+
+Difference = tuple[str, str]
+"""The kind of a difference, and the words for it."""
+
+
+class Chain:
+    """What stages left, as far as others start from it, while the ledger is read."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._marks = {(s.stage, s.step) for stage in plan.stages for s in stage.init.values()}
+        self._left: dict[tuple[str | None, int], Mapping[str, str]] = {}
+        self._last: dict[str, LedgerLine] = {}
+
+    def enter(self, stage: Stage, line: LedgerLine, is_due: bool) -> list[Difference]:
+        """Return how a line does not go on from the one before it, and keep it for the next.
+
+        A line that is not the one due (repeated, or behind a gap) goes on from nothing.
+        """
+        found = list(self._own_differences(stage, line))
+        if is_due and line.step == 0:
+            found += self._start_differences(stage, line)
+        elif is_due:
+            found += self._step_differences(line, self._last[stage.name])
+        self._last[stage.name] = line
+        for step, which in ((line.step, 0), (line.step + 1, 1)):
+            # What a stage began with is what its step 0 had; later marks are what a step left.
+            if (stage.name, step) in self._marks and (which == 1 or step == 0):
+                weights = {module: pair[which] for module, pair in line.weights.items()}
+                self._left[stage.name, step] = weights
+        return found
+
+    def _own_differences(self, stage: Stage, line: LedgerLine) -> Iterator[Difference]:
+        if sorted(line.weights) != sorted(stage.init):
+            words = f"modules {', '.join(sorted(line.weights))}, planned {', '.join(stage.init)}"
+            yield "modules", words
+        trained = {target.partition("/")[0] for target in stage.train}
+        for module, (before, after) in line.weights.items():
+            if before != after and module not in trained and module not in line.trained:
+                yield f"buffers {module}", f"a buffer of `{module}` changed, which is frozen"
+
+    def _start_differences(self, stage: Stage, line: LedgerLine) -> Iterator[Difference]:
+        planned = planned_state_steps(self._plan, stage)
+        for module in sorted(planned.keys() | line.state_steps.keys()):
+            start = stage.init.get(module)
+            if start is not None and start.carries_state and not self._knows(start.stage):
+                continue
+            yield from _state_difference(module, line, planned.get(module))
+        for module, start in stage.init.items():
+            left = self._left.get((start.stage, start.step), {}).get(module)
+            now = line.weights.get(module, [left])[0]
+            if left is not None and now != left:
+                place = f"`{start.stage}` at step {start.step}"
+                words = f"`{module}` began with weights {now}, {place} left {left}"
+                yield f"start {module}", words
+
+    def _knows(self, stage: str | None) -> bool:
+        return stage in self._last
+
+    def _step_differences(self, line: LedgerLine, last: LedgerLine) -> Iterator[Difference]:
+        for module in sorted(last.weights.keys() & line.weights.keys()):
+            left, now = last.weights[module][1], line.weights[module][0]
+            if now != left:
+                words = f"`{module}` began with weights {now}, step {last.step} left {left}"
+                yield f"weights {module}", words
+        for module in sorted(last.state_steps.keys() | line.state_steps.keys()):
+            before = last.state_steps.get(module, [])
+            yield from _state_difference(module, line, [count + 1 for count in before])
+
+
+def _state_difference(
+    module: str, line: LedgerLine, planned: list[int] | None
+) -> Iterator[Difference]:
+    found = line.state_steps.get(module)
+    if found != planned:
+        has, due = (_words(counts) for counts in (found, planned))
+        words = f"the optimizer's state of `{module}` had seen {has} updates, planned {due}"
+        yield f"state {module}", words
+
+
+def _words(counts: list[int] | None) -> str:
+    return " and ".join(map(str, counts)) if counts else "no"

@@ -1,0 +1,85 @@
+"""What a stage reads: its sources, on from where its ancestors left them, as arrays"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+from curriculum.data.loader import StageData, StageReader
+from curriculum.data.packed import Packed
+from curriculum.data.store import DataError, Source, Unit, open_source
+from curriculum.data.stream import Reads
+from curriculum.errors import RunError
+from curriculum.plan import Plan, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The arrays of one step, cut into micro-batches, and the hash of the documents in them."""
+
+    micro_batches: tuple[Packed, ...]
+    drawn_hash: str
+
+
+def open_data(plan: Plan, stages: Sequence[Stage], data: Path) -> dict[str, Source]:
+    """Open what some stages draw from; RunError says how to get what is missing."""
+    found: dict[str, Source] = {}
+    for name in sorted({name for stage in stages for name in stage.mixture.sources}):
+        try:
+            source = open_source(data / (plan.sources[name].path or name))
+        except DataError as error:
+            raise RunError(
+                f"{error}; the laptop plan's data are made by "
+                f"`python -m curriculum.data.demo {data}`"
+            ) from None
+        # Rows are named by the plan's word for the source, whatever its folder calls itself.
+        found[name] = replace(source, about=replace(source.about, name=name))
+    return found
+
+
+def open_reader(plan: Plan, stage: Stage, sources: Mapping[str, Source]) -> StageReader:
+    """Open the data of a stage where its ancestors left them; RunError names the stage."""
+    data = StageData(
+        draws=stage.draws(),
+        seed=stage.seed,
+        seq_len=stage.at(0).seq_len,
+        unit=unit_of(plan, stage),
+        history=histories(plan, stage),
+        holdout={name: plan.sources[name].holdout for name in stage.mixture.sources},
+    )
+    try:
+        return StageReader(data, sources)
+    except ValueError as error:
+        raise RunError(f"stage `{stage.name}`: {error}") from None
+
+
+def draw(reader: StageReader, step: int, micro_batch_seqs: int) -> Drawn:
+    """Make the arrays of a step: the same whenever and wherever they are asked for."""
+    rows = reader.rows(step)
+    cuts = [*range(0, len(rows), micro_batch_seqs), len(rows)]
+    packed = tuple(reader.pack(rows[start:end]) for start, end in pairwise(cuts))
+    return Drawn(packed, reader.drawn_hash(rows))
+
+
+def histories(plan: Plan, stage: Stage) -> dict[str, list[Reads]]:
+    """Return what the ancestors of a stage read of each source, furthest first.
+
+    Reading goes on where ancestors of the same seed left it; a stage with a seed of its own deals
+    the documents anew.
+    """
+    found: dict[str, list[Reads]] = {}
+    if stage.own_seed:
+        return found
+    for ancestor, left_at in plan.ancestors(stage.name):
+        if ancestor.seed != stage.seed:
+            continue
+        seq_len, unit = ancestor.at(left_at).seq_len, unit_of(plan, ancestor)
+        for source, rows in ancestor.draws().before(left_at).items():
+            if rows:
+                found.setdefault(source, []).append(Reads(seq_len, rows, unit))
+    return found
+
+
+def unit_of(plan: Plan, stage: Stage) -> Unit:
+    """Return what a stage's positions are: the LLM's, or a ViT's patches."""
+    return "vit" if plan.modules[stage.count].shape.kind == "vit" else "llm"

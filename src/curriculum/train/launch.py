@@ -1,0 +1,100 @@
+"""The launch: what belongs to the machine, not to the plan; what is set before torch loads
+
+prepare_environment()   once, before torch is imported: the libraries read it when they load
+Launch                  data folder, device, precision, micro-batch, checkpoints
+start(launch)           threads and determinism, once torch is there
+"""
+
+import os
+import sys
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from curriculum.errors import RunError
+
+if TYPE_CHECKING:
+    import torch
+
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["fp32", "bf16"]
+
+MICRO_BATCH_TOKENS = {"cpu": 8192, "cuda": 65_536}
+"""Tokens of one micro-batch where nobody says its sequences; more is faster while memory lasts."""
+
+_ENVIRONMENT = {
+    # Threads that wait must sleep: on two shared cores a spinning pool halves the speed of both.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    # The number of threads decides how sums are cut, so it may not follow the machine's load.
+    "OMP_DYNAMIC": "FALSE",
+    "MKL_DYNAMIC": "FALSE",
+    # The same sums wherever an array happens to lie in memory: a resumed run must not drift.
+    "MKL_CBWR": "AUTO,STRICT",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Where and how a plan runs; nothing here changes what it computes, only its last digits."""
+
+    data: Path
+    device: Device = "auto"
+    precision: Precision = "fp32"
+    micro_batch_seqs: int | None = None  # None: by tokens
+    checkpoint_every_steps: int = 50
+    keep: int = 2  # besides the ends of stages and the marks that others start from
+    threads: int = 1
+    log_every_s: float = 10.0
+    evaluates: bool = True
+
+    def micro_batch(self, device: str, batch_seqs: int, seq_len: int) -> int:
+        """Return the sequences of one micro-batch.
+
+        >>> Launch(Path("data")).micro_batch("cpu", 16, 256)
+        16
+        >>> Launch(Path("data")).micro_batch("cpu", 16, 4096)
+        2
+        >>> Launch(Path("data"), micro_batch_seqs=3).micro_batch("cpu", 16, 256)
+        3
+        """
+        if self.micro_batch_seqs is not None:
+            return min(self.micro_batch_seqs, batch_seqs)
+        return max(1, min(batch_seqs, MICRO_BATCH_TOKENS[device] // seq_len))
+
+
+def default_threads() -> int:
+    """Return two threads, or one where there is one core: small models gain nothing from more."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return min(2, cores)
+
+
+def prepare_environment(environment: MutableMapping[str, str] | None = None) -> None:
+    """Set what libraries read when they are loaded; what the user has set stays.
+
+    >>> chosen = {"OMP_WAIT_POLICY": "ACTIVE"}
+    >>> prepare_environment(chosen)
+    >>> chosen["OMP_WAIT_POLICY"], chosen["MKL_DYNAMIC"]
+    ('ACTIVE', 'FALSE')
+    """
+    target = os.environ if environment is None else environment
+    for name, value in _ENVIRONMENT.items():
+        target.setdefault(name, value)
+
+
+def start(launch: Launch) -> "torch.device":
+    """Set threads and determinism, and return the device; RunError if it is not there."""
+    import torch
+
+    torch.set_num_threads(launch.threads)
+    has_cuda = torch.cuda.is_available()
+    if launch.device == "cuda" and not has_cuda:
+        raise RunError("--device cuda: torch finds no CUDA device here; say --device cpu")
+    if has_cuda and launch.device != "cpu":
+        return torch.device("cuda")
+    torch.use_deterministic_algorithms(True)
+    # That would also fill fresh memory with NaN: time spent, and nothing here reads it.
+    deterministic: Any = torch.utils.deterministic
+    deterministic.fill_uninitialized_memory = False
+    return torch.device("cpu")

@@ -1,0 +1,253 @@
+"""The loop: every stage in the plan's order, every step as `stage.at(step)` says
+
+    position of the run --> assemble or reassemble --> for step in range(first, stage.steps):
+        arrays of the step (made ahead in a thread) --> take_step --> ledger, metrics, console
+        due? --> sync the ledger, save, prune                 signal? --> save, stop
+
+The only state of a run is which step comes next; what a step does is asked of the plan every time.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from curriculum.data.loader import prefetched
+from curriculum.data.store import Source
+from curriculum.errors import RunError, StoppedError
+from curriculum.models.vlm import TERMS
+from curriculum.plan import Now, Plan, Stage
+from curriculum.train import checkpoint
+from curriculum.train.console import Console, Progress
+from curriculum.train.evaluate import Decode, evaluate, held_out
+from curriculum.train.feed import Drawn, draw, open_reader
+from curriculum.train.handover import Assembly, RunShelf, assemble, reassemble
+from curriculum.train.launch import Launch
+from curriculum.train.ledger import LedgerLine
+from curriculum.train.measure import Meter
+from curriculum.train.position import Position, next_step
+from curriculum.train.rundir import RunDir
+from curriculum.train.signals import Signals
+from curriculum.train.step import Crew, NotFiniteError, StepLosses, take_step
+
+ROUTER_BIAS = "router.bias_rate"
+"""The one setting of `set` that modules have: how fast the experts' bias moves."""
+
+_RATE_STEPS = 20  # steps over which tokens/s are averaged
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to train, on what, where, and who is told."""
+
+    plan: Plan
+    launch: Launch
+    device: torch.device
+    sources: Mapping[str, Source]
+    decode: Decode
+    console: Console
+
+
+def require_trainable(plan: Plan) -> None:
+    """Refuse what the trainer does not do, before anything is written."""
+    for stage in plan.stages:
+        at = f"stage `{stage.name}`"
+        if unknown := sorted(set(stage.loss) - set(TERMS)):
+            raise RunError(f"{at}: no such loss term: {unknown[0]}; there are {', '.join(TERMS)}")
+        if len({piece.seq_len for piece in stage.batch.pieces}) > 1:
+            raise RunError(f"{at}: its context changes on the way; make it two stages to train it")
+        for name in stage.settings:
+            module, _, rest = name.partition("/")
+            if rest != ROUTER_BIAS or plan.modules[module].shape.kind != "llm":
+                raise RunError(f"{at}: nothing here takes the setting {name}")
+
+
+def train(job: Job, run: RunDir, only: str | None = None, stop_at: Position | None = None) -> None:
+    """Run the plan's stages, or one of them, on from the run's checkpoints.
+
+    With `stop_at` up to there, with a checkpoint. StoppedError after SIGINT or SIGTERM, RunError
+    where a hand-over or a step cannot be done.
+    """
+    with Signals() as signals:
+        for stage in job.plan.stages:
+            if only is not None and stage.name != only:
+                continue
+            stops_here = stop_at is not None and stop_at.stage == stage.name
+            end = stop_at.step if stop_at is not None and stops_here else stage.steps
+            first = next_step(run.checkpoints, stage)
+            if first < end:
+                _StageRun(job, run, stage, first, signals).go(end)
+            if stops_here:
+                return
+
+
+def step_of_plan(crew: Crew, now: Now, drawn: Drawn) -> StepLosses:
+    """Do the step that the plan says, on the arrays that were drawn for it."""
+    return take_step(
+        crew,
+        drawn.micro_batches,
+        known(now.lr),
+        known(now.loss),
+        router_bias_rate(now),
+        f"stage `{now.stage.name}`, step {now.step}",
+    )
+
+
+def router_bias_rate(now: Now) -> float | None:
+    """Return how far the experts' bias moves in a step; None where no router is trained."""
+    for name, rate in now.settings.items():
+        if {name.partition("/")[0], name.removesuffix(".bias_rate")} & set(now.stage.train):
+            return rate
+    return None
+
+
+def drawer(job: Job, stage: Stage) -> Callable[[int], Drawn]:
+    """Return what makes the arrays of any step of a stage."""
+    reader = open_reader(job.plan, stage, job.sources)
+
+    def make(step: int) -> Drawn:
+        now = stage.at(step)
+        size = job.launch.micro_batch(job.device.type, now.batch_seqs, now.seq_len)
+        return draw(reader, step, size)
+
+    return make
+
+
+def kept_always(plan: Plan) -> set[tuple[str, int]]:
+    """Return the checkpoints that are never pruned: ends of stages, and marks others start from."""
+    ends = {(stage.name, stage.steps) for stage in plan.stages}
+    starts = (start for stage in plan.stages for start in stage.init.values())
+    return ends | {(start.stage, start.step) for start in starts if start.stage is not None}
+
+
+def known(values: Mapping[str, float | None]) -> dict[str, float]:
+    """Return values of which none is unknown: `train` refused the others before it began."""
+    found = {name: value for name, value in values.items() if value is not None}
+    assert len(found) == len(values)
+    return found
+
+
+class _StageRun:
+    """One stage under way, from step `first` on."""
+
+    def __init__(self, job: Job, run: RunDir, stage: Stage, first: int, signals: Signals) -> None:
+        self.job, self.run, self.stage, self.first, self.signals = job, run, stage, first, signals
+        self.drawn = drawer(job, stage)
+        self.assembly = self._assembled(RunShelf(run.checkpoints))
+        self.crew = self.assembly.crew(job.device, job.launch.precision)
+        self.meter = Meter(self.assembly.modules, self.assembly.optimizer)
+        self.always = kept_always(job.plan)
+        self.recent: list[tuple[int, float]] = []  # tokens and seconds of the last steps
+        self.done_s = time.perf_counter()
+
+    def go(self, end: int) -> None:
+        """Run up to step `end`, with checkpoints; the last one always has one."""
+        steps = range(self.first, end)
+        if self.first == 0 and (self.stage.name, 0) in self.always:
+            self._save(0)
+        with prefetched(self.drawn, steps) as coming:
+            for step, drawn in zip(steps, coming, strict=True):
+                self._step(step, drawn)
+                done = step + 1
+                if done == self.stage.steps:
+                    self._evaluate()
+                stopped = self.signals.received
+                if done == end or stopped or self._is_due(done):
+                    self._save(done)
+                if stopped:
+                    raise StoppedError(
+                        f"stopped by {stopped.name} after step {step} of stage "
+                        f"`{self.stage.name}`; the checkpoint is written, go on with --resume",
+                        stopped,
+                    )
+
+    def _assembled(self, shelf: RunShelf) -> Assembly:
+        job, stage = self.job, self.stage
+        if self.first:
+            return reassemble(job.plan, stage, self.first, shelf, job.device)
+        return assemble(job.plan, stage, shelf, job.launch.data, job.device, job.console.say)
+
+    def _step(self, step: int, drawn: Drawn) -> None:
+        now = self.stage.at(step)
+        self.meter.begin()
+        try:
+            losses = step_of_plan(self.crew, now, drawn)
+        except NotFiniteError as error:
+            self._metric(step, {"event": "not_finite", "message": str(error)})
+            self.run.sync()
+            raise
+        line = self.meter.read(self.stage.name, step, drawn.micro_batches, drawn.drawn_hash, losses)
+        self.run.append_ledger(line)
+        now_s = time.perf_counter()
+        wall_s, self.done_s = now_s - self.done_s, now_s
+        event = {
+            "event": "step",
+            "tokens": line.tokens,
+            "loss": losses.total,
+            "terms": losses.terms,
+            "grad_norm": losses.grad_norm,
+            "lr": line.lr,
+            "wall_s": round(wall_s, 6),
+        }
+        self._metric(step, event)
+        self._show(now, line, losses.total, wall_s)
+
+    def _show(self, now: Now, line: LedgerLine, loss: float, wall_s: float) -> None:
+        self.recent = [*self.recent[1 - _RATE_STEPS :], (line.tokens, wall_s)]
+        rate = sum(tokens for tokens, _ in self.recent) / sum(s for _, s in self.recent)
+        stages = self.job.plan.stages
+        later = stages[[s.name for s in stages].index(self.stage.name) + 1 :]
+        tokens = now.tokens + line.tokens
+        left = self.stage.tokens - tokens + sum(other.tokens for other in later)
+        self.job.console.show(
+            Progress(
+                stage=self.stage.name,
+                step=now.step,
+                steps=self.stage.steps,
+                tokens=tokens,
+                loss=loss,
+                lr=line.lr,
+                mix={name: c["tokens"] / line.tokens for name, c in line.sources.items()},
+                tokens_per_s=rate,
+                left_s=left / rate,
+            )
+        )
+
+    def _is_due(self, done: int) -> bool:
+        is_mark = (self.stage.name, done) in self.always
+        return is_mark or done % self.job.launch.checkpoint_every_steps == 0
+
+    def _evaluate(self) -> None:
+        """Evaluate before the end's checkpoint, so that a kill in between loses nothing."""
+        job = self.job
+        if not job.launch.evaluates or "llm" not in self.crew.by_kind:
+            return
+        shares = {name: source.holdout for name, source in job.plan.sources.items()}
+        held = held_out(job.sources, shares)
+        seq_len = self.stage.at(self.stage.steps).seq_len
+        found = evaluate(self.crew.by_kind, held, seq_len, job.decode, job.device)
+        self._timed("evaluation", self.stage.steps - 1, found)
+
+    def _save(self, done: int) -> None:
+        self.run.sync()
+        checkpoint.save(
+            checkpoint.checkpoint_path(self.run.checkpoints, self.stage.name, done),
+            self.assembly.weights(),
+            self.assembly.states(),
+            {"stage": self.stage.name, "step": done},
+        )
+        names = [stage.name for stage in self.job.plan.stages]
+        checkpoint.prune(self.run.checkpoints, names, self.job.launch.keep, self.always)
+        # Of the step before, so that a resume from this checkpoint keeps the line.
+        self._timed("checkpoint", max(done - 1, 0), {})
+
+    def _timed(self, event: str, step: int, found: Mapping[str, Any]) -> None:
+        """Write down what took the time since something was last done."""
+        now_s = time.perf_counter()
+        wall_s, self.done_s = now_s - self.done_s, now_s
+        self._metric(step, {"event": event, **found, "wall_s": round(wall_s, 6)})
+
+    def _metric(self, step: int, event: Mapping[str, Any]) -> None:
+        self.run.append_metrics({"stage": self.stage.name, "step": step, **event})

@@ -1,0 +1,126 @@
+"""One call from a plan to a finished run: opened, held, trained, audited, summed up
+
+plan + lock text + launch --> RunDir (new, or resumed and rewound) --> train --> audit --> summary
+"""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from curriculum.data.store import Source
+from curriculum.errors import RunError
+from curriculum.plan import Plan
+from curriculum.train.audit import audit
+from curriculum.train.console import Console
+from curriculum.train.dry_run import Timed, dry_run
+from curriculum.train.evaluate import Decode
+from curriculum.train.feed import open_data
+from curriculum.train.launch import Launch, start
+from curriculum.train.loop import Job, require_trainable, train
+from curriculum.train.position import Position, rewind
+from curriculum.train.rundir import RunDir
+from curriculum.train.summary import summarise
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of one call of the trainer."""
+
+    plan: Plan
+    lock_text: str
+    launch: Launch
+    run: Path
+    resume: bool = False
+    only: str | None = None  # a stage
+    stop_at: Position | None = None
+
+
+def run_plan(request: Request, console: Console, decode: Decode = str) -> dict[str, Any]:
+    """Train what is asked for, and return the summary, which is also written.
+
+    RunError where the run directory, the data or a step refuses; StoppedError after a signal.
+    """
+    plan, launch = request.plan, request.launch
+    job = _job(plan, launch, console, decode)
+    stages = [stage for stage in plan.stages if request.only in (None, stage.name)]
+    if not stages:
+        names = ", ".join(stage.name for stage in plan.stages)
+        raise RunError(f"--stage {request.only}: no such stage; there are {names}")
+    machine = _machine(job)
+    manifest = _manifest(plan, launch, job.sources, machine)
+    with _opened(request, manifest) as run:
+        if request.resume:
+            _say_differences(run.manifest.get("machine", {}), machine, console)
+            rewind(run, stages, console.say)
+        try:
+            train(job, run, request.only, request.stop_at)
+        finally:
+            console.close()
+        verdict = audit(run.path, launch.data).as_json()
+        head = {"plan": plan.name, "digest": plan.digest}
+        summary = summarise(run.path, head, machine, verdict)
+        run.write_summary(summary)
+        return summary
+
+
+def dry_run_plan(plan: Plan, launch: Launch, console: Console) -> list[Timed]:
+    """Build every stage, walk every hand-over and time two steps of each; nothing is written."""
+    job = _job(plan, launch, console, str)
+    try:
+        return dry_run(job)
+    finally:
+        console.close()
+
+
+def _job(plan: Plan, launch: Launch, console: Console, decode: Decode) -> Job:
+    require_trainable(plan)
+    device = start(launch)
+    return Job(plan, launch, device, open_data(plan, plan.stages, launch.data), decode, console)
+
+
+def _opened(request: Request, manifest: Mapping[str, Any]) -> RunDir:
+    # `--stage` after `--stage` goes on in one directory, each time with --resume.
+    if request.resume:
+        return RunDir.open_existing(request.run, request.lock_text, manifest)
+    return RunDir.open_new(request.run, request.lock_text, manifest)
+
+
+def _machine(job: Job) -> dict[str, Any]:
+    threads = f"{job.launch.threads} thread" + ("s" if job.launch.threads > 1 else "")
+    is_cuda = job.device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(job.device) if is_cuda else "cpu",
+        "threads": threads,
+        "precision": job.launch.precision,
+        "torch": f"torch {torch.__version__}",
+    }
+
+
+def _manifest(
+    plan: Plan, launch: Launch, sources: Mapping[str, Source], machine: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "plan": plan.name,
+        "digest": plan.digest,
+        "data": str(launch.data.resolve()),
+        "sources": {name: source.fingerprint for name, source in sources.items()},
+        "machine": dict(machine),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+
+
+def _say_differences(
+    began: Mapping[str, Any], machine: Mapping[str, Any], console: Console
+) -> None:
+    differing = [f"{began[k]}, now {v}" for k, v in machine.items() if began.get(k, v) != v]
+    if differing:
+        console.say(
+            f"the run was begun with {'; '.join(differing)}: its losses may differ in their last "
+            "digits from those of a run that was never stopped"
+        )

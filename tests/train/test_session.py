@@ -1,0 +1,78 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curriculum.errors import RunError
+from curriculum.lock import write_lock
+from curriculum.train.console import Console
+from curriculum.train.launch import Launch
+from curriculum.train.position import Position
+from curriculum.train.rundir import read_manifest
+from curriculum.train.session import Request, dry_run_plan, run_plan
+from train.worlds import world_plan, write_world
+
+STOP = Position("text", 3)
+
+
+class Quiet(Console):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        Console.__init__(self)
+        self.said: list[str] = []
+
+    def say(self, sentence: str) -> None:
+        self.said.append(sentence)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("data")
+    write_world(folder)
+    return folder
+
+
+def go(data: Path, run: Path, threads: int = 1, **asked: Any) -> list[str]:
+    plan, console = world_plan(), Quiet()
+    launch = Launch(data=data, device="cpu", threads=threads)
+    run_plan(Request(plan, write_lock(plan), launch, run, **asked), console)
+    return console.said
+
+
+def test_an_unknown_stage_is_named(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"--stage late: no such stage; there are text, vit-coca"):
+        go(data, tmp_path / "run", only="late")
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_data_leave_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"python -m curriculum.data.demo"):
+        go(tmp_path / "nowhere", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_manifest_says_what_was_read_and_where(data: Path, tmp_path: Path) -> None:
+    go(data, tmp_path / "run", stop_at=STOP)
+    manifest = read_manifest(tmp_path / "run")
+    assert manifest["data"] == str(data.resolve())
+    assert sorted(manifest["sources"]) == ["captions", "code", "english"]
+    assert manifest["digest"] == world_plan().digest
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert (summary["format"], summary["steps"], summary["complete"]) == (1, 3, False)
+
+
+def test_a_launch_that_differs_is_said(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    go(data, run, stop_at=STOP)
+    assert go(data, run, resume=True, stop_at=STOP) == []
+    said = go(data, run, threads=2, resume=True, stop_at=STOP)
+    assert said[0].startswith("the run was begun with 1 thread, now 2 threads")
+
+
+def test_a_dry_run_opens_the_data_and_writes_nothing(data: Path) -> None:
+    before = sorted(data.rglob("*"))
+    timed = dry_run_plan(world_plan(), Launch(data=data, device="cpu", threads=1), Quiet())
+    assert len(timed) == 5
+    assert sorted(data.rglob("*")) == before
