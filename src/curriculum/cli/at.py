@@ -1,0 +1,121 @@
+"""`curriculum at`: everything the plan says of one step"""
+
+import json
+from fractions import Fraction
+from math import ceil
+from typing import Annotated, Any
+
+import typer
+
+from curriculum.cli.load import load_good
+from curriculum.cli.options import File, Format, FormatOption, Set
+from curriculum.errors import CurriculumError, ValueProblem, did_you_mean
+from curriculum.plan import Plan, Stage
+from curriculum.units import parse_mark
+
+Point = Annotated[
+    str,
+    typer.Argument(metavar="STAGE@MARK", help="joint@0.7T, joint@step 100, joint@50%, joint@end"),
+]
+
+
+def command(file: File, point: Point, set_: Set = None, format: FormatOption = Format.TEXT) -> None:
+    """Print everything the plan says of one step.
+
+    A mark is the first step that starts at or after it; `@end` is the boundary after the last step:
+    what a stage that continues from there starts with.
+    """
+    plan = load_good(file, set_)
+    stage, step = step_of(plan, point)
+    now = values_at(plan, stage, step)
+    print(json.dumps({"format": 1, **now}, indent=2) if format is Format.JSON else _text(now))
+
+
+def step_of(plan: Plan, point: str) -> tuple[Stage, int]:
+    """Return the stage and step that `STAGE@MARK` names; raises `CurriculumError`."""
+    name, _, mark = point.partition("@")
+    if not plan.has_stage(name):
+        known = [stage.name for stage in plan.stages]
+        raise CurriculumError(f"no stage `{name}` in this plan; {did_you_mean(name, known)}")
+    stage = plan.stage(name)
+    mark = mark.strip()
+    if mark in ("", "end"):
+        return stage, stage.steps
+    try:
+        amount = parse_mark(mark)
+    except ValueProblem as problem:
+        raise CurriculumError(
+            f"{problem}; {problem.help}" if problem.help else str(problem)
+        ) from None
+    match amount.unit:
+        case "steps":
+            step = int(amount.value)
+        case "share":
+            step = stage.batch.step_at_tokens(ceil(amount.value * stage.budget.tokens))
+        case "tokens":
+            step = stage.batch.step_at_tokens(ceil(amount.value))
+        case "seqs":
+            step = stage.batch.step_at_seqs(int(amount.value))
+        case _:
+            raise CurriculumError("a mark is in tokens, `step N`, `N seqs` or a share")
+    if step > stage.steps:
+        raise CurriculumError(
+            f"`{mark}` lies behind the end of `{name}`: it has {stage.steps:,} steps "
+            f"and {stage.budget.tokens:,} tokens"
+        )
+    return stage, step
+
+
+def plain(value: Fraction) -> int | float:
+    """Write an exact number as JSON does best."""
+    return int(value) if value.denominator == 1 else float(value)
+
+
+def values_at(plan: Plan, stage: Stage, step: int) -> dict[str, Any]:
+    """Return the answer of `at` as plain values."""
+    now = stage.at(step)
+    ratios = dict.fromkeys(plan.sources, 0.0) | now.ratios
+    return {
+        "stage": stage.name,
+        "step": step,
+        "is_end": step == stage.steps,
+        "tokens_seen": {"stage": now.tokens, "ancestors": plan.tokens_before(stage.name)},
+        "first_sequence": now.first_sequence,
+        "lr": now.lr,
+        "batch_seqs": now.batch_seqs,
+        "seq_len": now.seq_len,
+        "tokens_per_step": now.tokens_per_step,
+        "rope": {module: {"base": plain(rope.base)} for module, rope in now.rope.items()},
+        "shares": now.shares,
+        "ratios": dict(sorted(ratios.items())),
+        "loss": now.loss,
+        "set": now.settings,
+        "optimizer": {
+            target: {"kind": rule.kind, **rule.values} for target, rule in stage.optimizer.items()
+        },
+        "train": list(stage.train),
+    }
+
+
+def _text(now: dict[str, Any]) -> str:
+    boundary = " (the boundary after its last step)" if now["is_end"] else ""
+    lines = [f"{now['stage']} step {now['step']:,}{boundary}"]
+    seen = now["tokens_seen"]
+    lines.append(f"  tokens seen      {seen['stage']:,} here, {seen['ancestors']:,} in ancestors")
+    lines.append(
+        f"  batch            {now['batch_seqs']:,} sequences of {now['seq_len']:,}, "
+        f"{now['tokens_per_step']:,} tokens a step; first sequence {now['first_sequence']:,}"
+    )
+    lines.append(f"  trains           {', '.join(now['train'])}")
+    for key, title in (("lr", "learning rate"), ("loss", "loss"), ("set", "set")):
+        for name, value in now[key].items():
+            lines.append(f"  {title:<16} {name} {'unknown' if value is None else f'{value:.6g}'}")
+    for module, rope in now["rope"].items():
+        lines.append(f"  {'RoPE base':<16} {module} {rope['base']:,}")
+    for path, share in now["shares"].items():
+        depth = path.count("/")
+        lines.append(f"  {'mixture':<16} {'  ' * depth}{path.rpartition('/')[2]} {share:.6g}")
+    for target, rule in now["optimizer"].items():
+        values = ", ".join(f"{k} {v}" for k, v in rule.items() if k != "kind" and v is not None)
+        lines.append(f"  {'optimizer':<16} {target} {rule['kind']}: {values}")
+    return "\n".join(lines)

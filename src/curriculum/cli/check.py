@@ -1,0 +1,89 @@
+"""`curriculum check`: rules and property tests over plans and locks, for people and for CI"""
+
+import sys
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from curriculum.cli.load import load
+from curriculum.cli.options import Set
+from curriculum.errors import CurriculumError, Diagnostic, FindingsError, Severity, Span
+
+if TYPE_CHECKING:
+    from curriculum.check.report import Checked
+
+
+class Format(StrEnum):
+    """How the findings are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    SARIF = "sarif"
+    JUNIT = "junit"
+    GITHUB = "github"
+
+
+class FailOn(StrEnum):
+    """From which severity on a finding makes the exit status 1."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+def command(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Plans, or locks.")],
+    output_format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TEXT,
+    fail_on: Annotated[
+        FailOn, typer.Option(metavar="LEVEL", help="Findings from here on fail the check.")
+    ] = FailOn.ERROR,
+    max_examples: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Examples of every property test.")
+    ] = 100,
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Look for other examples than those of every machine."),
+    ] = None,
+    set_: Set = None,
+) -> None:
+    """Check plans: rules and property tests. Exit 1 when something is found, 2 when a file cannot
+    be read."""
+    from curriculum.check.report import all_findings, report
+    from curriculum.findings import SEVERITIES, wants_colour
+
+    checked = [_check(file, set_ or [], max_examples, seed) for file in files]
+    text = report(checked, output_format.value, wants_colour(sys.stdout))
+    sys.stdout.write(text)
+    failures = [one.failure for one in checked if one.failure is not None]
+    for failure in failures:
+        print(f"curriculum: {failure}", file=sys.stderr)
+    level = SEVERITIES.index(Severity(fail_on.value))
+    found = any(SEVERITIES.index(f.severity) >= level for f in all_findings(checked))
+    if failures or found:
+        raise typer.Exit(CurriculumError.exit_code if failures else FindingsError.exit_code)
+
+
+def _check(file: Path, settings: list[str], max_examples: int, seed: int | None) -> "Checked":
+    """Check one file; whatever cannot be read is told after the others."""
+    from curriculum.check.properties import broken_properties
+    from curriculum.check.report import Checked
+
+    try:
+        loaded = load(file, settings)
+    except FindingsError as error:
+        return Checked(str(file), error.diagnostics)
+    except CurriculumError as error:
+        return Checked(str(file), failure=str(error))
+    broken = broken_properties(loaded.plan, max_examples, seed) if loaded.plan else ()
+    findings = tuple(_placed(finding, file) for finding in (*loaded.findings, *broken))
+    return Checked(str(file), findings)
+
+
+def _placed(finding: Diagnostic, file: Path) -> Diagnostic:
+    """Give a finding without a place its file: a lock has no text that anybody wrote."""
+    if finding.span is not None:
+        return finding
+    return replace(finding, span=Span(str(file), 1, 1, 1, 2))

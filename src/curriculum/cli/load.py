@@ -1,0 +1,44 @@
+"""A plan or a lock by file name, with what the rules say of it"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from curriculum.compile import Compiled, compile_file
+from curriculum.errors import CurriculumError, FindingsError
+from curriculum.lock import read_lock
+from curriculum.plan import Plan
+
+
+def load(path: Path, settings: list[str] | None = None, rules: bool = True) -> Compiled:
+    """Compile a plan file or read a lock (`*.json`), and apply the rules to what came out."""
+    compiled = _read(path, settings or [])
+    if compiled.plan is None or not rules:
+        return compiled
+    from curriculum.check.rules import broken_rules
+
+    return replace(compiled, findings=(*compiled.findings, *broken_rules(compiled.plan)))
+
+
+def load_good(path: Path, settings: list[str] | None = None) -> Plan:
+    """Return a plan that nothing is wrong with; raises `FindingsError` with all that is."""
+    compiled = load(path, settings)
+    if compiled.plan is None or compiled.errors:
+        raise FindingsError(compiled.errors or compiled.findings)
+    return compiled.plan
+
+
+def _read(path: Path, settings: list[str]) -> Compiled:
+    if path.suffix != ".json":
+        return compile_file(path, settings)
+    if settings:
+        raise CurriculumError(f"{path}: is a lock; `--set` changes plan files, not locks")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise CurriculumError(f"{path}: not a text in UTF-8, so not a lock") from None
+    except OSError as error:
+        raise CurriculumError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        return Compiled(read_lock(text, str(path)))
+    except FindingsError as error:
+        return Compiled(None, error.diagnostics)

@@ -1,0 +1,195 @@
+"""`curriculum plan`: compile, check, and print one screen; write and compare locks"""
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from curriculum.cli.at import plain
+from curriculum.cli.load import load
+from curriculum.cli.options import File, Format, FormatOption, Set
+from curriculum.compile import Compiled
+from curriculum.cost import stage_flops
+from curriculum.errors import CurriculumError
+from curriculum.findings import finding_json, text_of
+from curriculum.lock import read_lock, write_lock
+from curriculum.plan import Plan, Stage
+from curriculum.screen import Figures, screen, stage_figures
+
+Out = Annotated[Path | None, typer.Option("-o", metavar="LOCK", help="Write the lock here.")]
+Against = Annotated[
+    Path | None,
+    typer.Option("--against", metavar="LOCK", help="Exit 1 if the plan differs from this lock."),
+]
+Locked = Annotated[
+    bool,
+    typer.Option("--locked", help="Exit 1 if the lock beside the plan (FILE.lock.json) differs."),
+]
+
+
+def command(
+    file: File,
+    out: Out = None,
+    against: Against = None,
+    locked: Locked = False,
+    set_: Set = None,
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """Compile and check a plan, and print it on one screen."""
+    if out is not None:
+        _require_lock_name(out)
+    compiled = load(file, set_)
+    plan = compiled.plan
+    changed: list[str] = []
+    if plan is not None and not compiled.errors:
+        lock_file = file.with_suffix(".lock.json") if locked else against
+        changed = _changed(plan, lock_file) if lock_file else []
+        if out is not None:
+            write_atomically(out, write_lock(plan))
+    if format is Format.JSON:
+        print(json.dumps(_json(compiled, changed), indent=2))
+    else:
+        if plan is not None and not compiled.errors:
+            print(screen(plan))
+        if compiled.findings:
+            print(text_of(compiled.findings), file=sys.stderr)
+        for line in changed:
+            print(line, file=sys.stderr)
+    if plan is None or compiled.errors or changed:
+        raise typer.Exit(1)
+
+
+def _require_lock_name(path: Path) -> None:
+    """Refuse to write a lock where it would not be read as one, or over what is none."""
+    if path.suffix != ".json":
+        raise CurriculumError(f"{path}: a lock is a .json file; write -o {path.stem}.lock.json")
+    if not path.is_file():
+        return
+    try:
+        is_lock = '"digest"' in path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        is_lock = False
+    if not is_lock:
+        raise CurriculumError(f"{path}: is there and is no lock; move it away, or name another")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w",
+            dir=path.parent,
+            prefix=f".{path.name}.",
+            delete=False,
+            encoding="utf-8",
+            newline="\n",
+        ) as file:
+            file.write(text)
+        os.chmod(file.name, 0o644)
+        os.replace(file.name, path)
+    except OSError as error:
+        raise CurriculumError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _changed(plan: Plan, path: Path) -> list[str]:
+    """Say what differs from a lock, by stage."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise CurriculumError(
+            f"{path}: no such lock; write it: curriculum plan FILE -o {path}"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text in UTF-8"
+        raise CurriculumError(f"{path}: cannot be read: {reason}") from None
+    old = read_lock(text, str(path))
+    if old.digest == plan.digest:
+        return []
+    known = {stage.name: stage.digest for stage in old.stages}
+    lines = [f"{path}: the plan has changed: digest {old.digest[:12]} -> {plan.digest[:12]}"]
+    for stage in plan.stages:
+        if stage.name not in known:
+            lines.append(f"  stage {stage.name} is new")
+        elif known[stage.name] != stage.digest:
+            lines.append(f"  stage {stage.name} has changed, or what it starts from")
+    lines += [f"  stage {name} is gone" for name in known if not plan.has_stage(name)]
+    return lines
+
+
+def _json(compiled: Compiled, changed: list[str]) -> dict[str, Any]:
+    plan = compiled.plan
+    findings = [finding_json(d) for d in compiled.findings]
+    if plan is None:
+        return {"format": 1, "plan": None, "digest": None, "stages": [], "findings": findings}
+    figures = stage_figures(plan)
+    stages = [_stage_json(plan, stage, figures[stage.name]) for stage in plan.stages]
+    stages += [
+        {
+            "name": u.name, "parents": list(u.parents), "steps": None, "tokens": None,
+            "asked_tokens": u.asked_tokens, "seq_len": None, "batch_seqs": None, "digest": None,
+            "missing": list(u.missing),
+        }
+        for u in plan.unknown
+    ]  # fmt: skip
+    kinds = ("assumed", "derived", "conflict", "default", "unknown")
+    provenance: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
+    for entry in plan.provenance:
+        place = (entry.span.file, entry.span.line) if entry.span else (None, None)
+        provenance[entry.kind].append(
+            {"path": entry.path, "value": entry.value, "file": place[0], "line": place[1]}
+        )
+    return {
+        "format": 1,
+        "plan": plan.name,
+        "digest": plan.digest,
+        "stages": stages,
+        "outside": [
+            {"name": o.name, "gives": list(o.checkpoint.gives), "digest": o.digest}
+            for o in plan.outside
+        ],
+        "totals": _totals(plan),
+        "provenance": provenance,
+        "changed": changed,
+        "findings": findings,
+    }
+
+
+def _totals(plan: Plan) -> dict[str, int | None]:
+    if plan.unknown:
+        return {"asked_tokens": None, "tokens": None, "steps": None}
+    return {
+        "asked_tokens": sum(s.budget.tokens for s in plan.stages),
+        "tokens": sum(s.tokens for s in plan.stages),
+        "steps": sum(s.steps for s in plan.stages),
+    }
+
+
+def _stage_json(plan: Plan, stage: Stage, figures: Figures) -> dict[str, Any]:
+    first, last = stage.batch.pieces[0], stage.batch.piece_at(stage.steps - 1)
+    return {
+        "name": stage.name,
+        "parents": list(stage.parents),
+        "init": {
+            m: None if s.stage is None else {"stage": s.stage, "step": s.step}
+            for m, s in stage.init.items()
+        },
+        "steps": stage.steps,
+        "tokens": stage.tokens,
+        "asked_tokens": stage.budget.tokens,
+        "seq_len": {"first": first.seq_len, "last": last.seq_len},
+        "batch_seqs": {"first": first.batch_seqs, "last": last.batch_seqs},
+        "tokens_per_step": {"first": first.tokens_per_step, "last": last.tokens_per_step},
+        "lr": {
+            t: {"start": lr.start, "peak": lr.peak, "end": lr.end} for t, lr in figures.lr.items()
+        },
+        "rope": {m: {"base": plain(r.base)} for m, r in stage.rope.items()},
+        "train": {t: {"params": n} for t, n in figures.params.items()},
+        "epochs": {name: None if x is None else float(x) for name, x in figures.epochs.items()},
+        "flops": stage_flops(plan, stage),
+        "count": stage.count,
+        "digest": stage.digest,
+    }

@@ -1,0 +1,205 @@
+"""What other programs rely on: exit codes, one JSON document, fields and their types."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curriculum.cli.main import run
+
+SEED = "plans/kimi-vl.yaml"
+FINDING = {
+    "rule", "severity", "file", "line", "column", "end_line", "end_column", "message", "help",
+    "related",
+}  # fmt: skip
+
+
+def document(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:
+    code = run([*arguments, "--format", "json"])
+    out = capsys.readouterr().out
+    parsed = json.loads(out)
+    assert parsed["format"] == 1
+    for finding in parsed.get("findings", []):
+        assert set(finding) == FINDING
+    return code, parsed
+
+
+def test_plan_gives_the_fields_of_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
+    code, plan = document(capsys, "plan", SEED)
+    assert code == 0
+    assert plan["plan"] == "kimi-vl"
+    assert plan["totals"]["asked_tokens"] == 9_600_000_000_000
+    assert plan["totals"]["steps"] == sum(s["steps"] for s in plan["stages"])
+    text = next(s for s in plan["stages"] if s["name"] == "text")
+    assert text["batch_seqs"] == {"first": 2048, "last": 4096}
+    assert text["seq_len"] == {"first": 8192, "last": 8192}
+    assert isinstance(text["tokens"], int)
+    joint = next(s for s in plan["stages"] if s["name"] == "joint")
+    assert sorted(joint["parents"]) == ["text", "vit-align"]
+    assert set(plan["provenance"]) == {"assumed", "derived", "conflict", "default", "unknown"}
+    assumed = plan["provenance"]["assumed"]
+    line = next(e["line"] for e in assumed if e["path"] == "modules.captioner.preset")
+    assert "tiny-decoder" in Path(SEED).read_text().splitlines()[line - 1]
+    assert plan["provenance"]["default"]
+
+
+def test_the_same_plan_gives_the_same_document(capsys: pytest.CaptureFixture[str]) -> None:
+    assert document(capsys, "plan", SEED) == document(capsys, "plan", SEED)
+
+
+def test_at_answers_for_a_step_and_for_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    code, now = document(capsys, "at", SEED, "text@step 2000")
+    assert code == 0
+    assert now["lr"] == {"llm": 4.2e-4}
+    assert now["tokens_seen"] == {"stage": 2000 * 2048 * 8192, "ancestors": 0}
+    _, end = document(capsys, "at", SEED, "joint@end")
+    assert end["shares"]["multimodal"] == 0.4
+    assert end["ratios"]["captions"] == 0.4
+    assert end["ratios"]["long-video"] == 0
+    assert end["rope"] == {"llm": {"base": 50_000}}
+    assert end["train"] == ["llm", "projector", "vit"]
+    assert end["set"] == {"llm/router.bias_rate": 1e-3}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["plan", "no-such-file.yaml"], 2),
+        (["plan", "plans"], 2),
+        (["plan", SEED, "--no-such-option"], 2),
+        (["at", SEED, "nowhere@1T"], 2),
+        (["at", SEED, "joint@9T"], 2),
+        (["plan", SEED, "--set", "stages.text.tokens=8 potatoes"], 1),
+        (["plan", SEED, "--set", "stages.nowhere=1"], 1),
+        (["plan", SEED, "--against", "no-such-lock.json"], 2),
+        (["no-such-command"], 2),
+    ],
+)
+def test_what_cannot_be_done_is_one_document_too(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], code: int
+) -> None:
+    got, answer = document(capsys, *arguments)
+    assert got == code
+    assert answer["findings"][0]["severity"] == "error"
+    assert answer["findings"][0]["message"]
+
+
+def test_no_command_at_all_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 0
+    assert "Execute a plan" in capsys.readouterr().out
+
+
+def test_a_lock_is_read_where_a_plan_is(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    lock = tmp_path / "seed.lock.json"
+    assert run(["plan", SEED, "-o", str(lock)]) == 0
+    capsys.readouterr()
+    _, from_plan = document(capsys, "plan", SEED)
+    code, from_lock = document(capsys, "plan", str(lock))
+    assert code == 0
+    assert from_lock["digest"] == from_plan["digest"]
+    assert from_lock["stages"] == from_plan["stages"]
+
+
+def test_a_stale_lock_is_a_finding(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    lock = tmp_path / "seed.lock.json"
+    run(["plan", SEED, "-o", str(lock)])
+    assert run(["plan", SEED, "--against", str(lock)]) == 0
+    changed = ["plan", SEED, "--against", str(lock), "--set", "stages.joint.tokens=1.5T"]
+    capsys.readouterr()
+    code, answer = document(capsys, *changed)
+    assert code == 1
+    words = "\n".join(answer["changed"])
+    assert "stage joint has changed" in words
+    assert "stage text has changed" not in words
+
+
+@pytest.mark.parametrize("extra", [[], ["--format", "json"]])
+def test_a_full_disk_behind_stdout_is_a_sentence(extra: list[str]) -> None:
+    command = [sys.executable, "-m", "curriculum.cli.main", "plan", SEED, *extra]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_lock_overwrites_nothing_but_a_lock(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    plan, other = tmp_path / "plan.yaml", tmp_path / "other.json"
+    plan.write_bytes(Path(SEED).read_bytes())
+    other.write_text("{}")
+    for out in (plan, other):
+        before = out.read_bytes()
+        assert run(["plan", str(plan), "-o", str(out)]) == 2
+        assert out.read_bytes() == before
+    assert "is no lock" in capsys.readouterr().err
+    assert run(["plan", str(plan), "--locked"]) == 2
+    assert "curriculum plan FILE -o" in capsys.readouterr().err
+    assert run(["plan", str(plan), "-o", str(tmp_path / "plan.lock.json")]) == 0
+    assert run(["plan", str(plan), "--locked"]) == 0
+
+
+def test_an_edited_lock_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    lock = tmp_path / "seed.lock.json"
+    run(["plan", SEED, "-o", str(lock)])
+    lock.write_text(lock.read_text().replace('"steps": 41724', '"steps": 41725'))
+    capsys.readouterr()
+    code, answer = document(capsys, "plan", str(lock))
+    assert code == 1
+    assert answer["findings"][0]["rule"] == "broken-lock"
+
+
+def test_the_screen_fits_100_columns_and_prints_brackets_as_they_are(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    plan = tmp_path / "[red]bold[red].yaml"
+    plan.write_text(Path(SEED).read_text())
+    assert run(["plan", str(plan)]) == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 100
+    assert "joint.carry [llm]" in out
+    assert run(["plan", str(plan), "--set", "stages.text.tokens=[bold]1T[/bold]"]) == 1
+    assert "[bold]" in capsys.readouterr().err
+
+
+def test_no_command_writes_where_it_was_not_asked_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed = Path(SEED).resolve()
+    monkeypatch.chdir(tmp_path)
+    for command in (["plan"], ["check"], ["simulate"]):
+        assert run([*command, str(seed)]) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_schema_takes_the_plans_of_this_project(capsys: pytest.CaptureFixture[str]) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """YAML with the language's tags, which cover what they hold."""
+
+    def untagged(loader: yaml.SafeLoader, _: str, node: yaml.Node) -> Any:
+        if isinstance(node, yaml.MappingNode):
+            return loader.construct_mapping(node, deep=True)
+        if isinstance(node, yaml.SequenceNode):
+            return loader.construct_sequence(node, deep=True)
+        assert isinstance(node, yaml.ScalarNode)
+        resolve: Any = loader.resolve
+        plain = yaml.ScalarNode(resolve(yaml.ScalarNode, node.value, (True, False)), node.value)
+        return loader.construct_object(plain)
+
+    Loader.add_multi_constructor("!", untagged)
+    assert run(["schema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    for path in sorted(Path("plans").glob("*.yaml")):
+        value = yaml.load(path.read_text(), Loader)
+        assert [e.message for e in validator.iter_errors(value)] == [], path
+    wrong = {"plan": "x", "stages": {"a": {"tokenz": 1}}}
+    assert not validator.is_valid(wrong)

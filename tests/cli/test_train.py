@@ -1,0 +1,97 @@
+"""What `train` and `audit` refuse, and how; whole runs are in train/test_resume.py"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from curriculum.cli.main import run
+from curriculum.lock import with_digests, write_lock
+from train.worlds import world_plan, write_world
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    """A lock beside its data."""
+    write_world(tmp_path / "data")
+    path = tmp_path / "plan.lock.json"
+    path.write_text(write_lock(world_plan()))
+    return path
+
+
+def train(lock: Path, *options: str) -> int:
+    data = ["--data", str(lock.parent / "data"), "--device", "cpu"]
+    return run(["train", str(lock), *data, *options])
+
+
+def test_a_run_needs_a_folder(lock: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(lock) == 2
+    assert "say --run DIR" in capsys.readouterr().err
+
+
+def test_dry_run_as_json(lock: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(lock, "--dry-run", "--format", "json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["format"] == 1
+    assert [s["name"] for s in document["stages"]] == [s.name for s in world_plan().stages]
+    assert {f["severity"] for f in document["findings"]} <= {"info", "warning"}
+
+
+def test_stop_at_and_resume_and_audit(lock: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(lock.parent / "run")
+    assert train(lock, "--run", folder, "--stop-at", "text@50%", "--no-evaluate") == 0
+    assert "audit: not ok (the run is not finished)" in capsys.readouterr().out
+    assert run(["audit", folder]) == 1
+    shown = capsys.readouterr().out
+    assert "text      4 of 8 steps, 256 tokens, 0.0% padding: as planned so far" in shown
+    assert shown.rstrip().endswith("audit: not ok, the run is not finished")
+    assert train(lock, "--run", folder, "--resume", "--stop-at", "text@end") == 0
+    capsys.readouterr()
+    assert run(["audit", folder, "--format", "json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["stages"][0]["steps"] == 8
+    assert document["stages"][0]["differences"] == []
+
+
+@pytest.mark.parametrize(
+    ("stop_at", "why"),
+    [
+        ("late@end", "no stage `late`"),
+        ("text@9 parsecs", "is not an amount"),
+        ("text@step 9", "lies behind the end"),
+    ],
+)
+def test_a_mark_that_is_none_is_refused(
+    lock: Path, capsys: pytest.CaptureFixture[str], stop_at: str, why: str
+) -> None:
+    assert train(lock, "--run", str(lock.parent / "run"), "--stop-at", stop_at) == 2
+    assert why in capsys.readouterr().err
+    assert not (lock.parent / "run").exists()
+
+
+def test_unknown_values_are_not_trained(lock: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = world_plan()
+    text = replace(plan.stage("text"), lr={"llm": None})
+    lock.write_text(write_lock(with_digests(replace(plan, stages=(text,)))))
+    assert train(lock, "--run", str(lock.parent / "run")) == 1
+    assert "unknown" in capsys.readouterr().err
+
+
+def test_an_edited_lock_is_refused(lock: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lock.write_text(lock.read_text().replace('"own_seed": false', '"own_seed": true', 1))
+    assert train(lock, "--run", str(lock.parent / "run")) == 1
+    assert "edited by hand" in capsys.readouterr().err
+
+
+def test_missing_data_say_how_to_get_them(lock: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--run", str(lock.parent / "run"), "--data", str(lock.parent / "none")]
+    assert run(["train", str(lock), "--device", "cpu", *options]) == 2
+    assert "python -m curriculum.data.demo" in capsys.readouterr().err
+
+
+def test_no_run_is_no_traceback(lock: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["audit", str(lock.parent / "none")]) == 2
+    assert "is not a run" in capsys.readouterr().err
+    assert train(lock, "--run", str(lock.parent / "none"), "--resume") == 2
+    assert "no run to resume" in capsys.readouterr().err
