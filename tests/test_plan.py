@@ -171,7 +171,7 @@ def test_a_rider_goes_on_where_its_parent_stood() -> None:
                 handed += goes_on(plan, stage, target) if ride.schedule else 0
 
     holds()
-    assert handed > 30  # the property is not empty
+    assert handed  # the property is not empty
 
 
 def goes_on(plan: Plan, stage: Stage, target: str) -> bool:
