@@ -34,6 +34,7 @@ stages:
     tokens: 500K
     seq_len: 256
     batch: {tokens: keep}
+    rope.llm.base: 10_000
 """
 
 

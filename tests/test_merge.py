@@ -1,12 +1,14 @@
+import re
 from pathlib import Path
 
 import pytest
 
-from curriculum.compile import Compiled, compile_file
+from curriculum.compile import Compiled, compile_file, compile_text
 from curriculum.errors import CurriculumError
 from curriculum.merge import merged_text, read_plan_text
 from curriculum.nodes import shown
 from small import BASE, plan_in, right
+from small_plan import SMALL, small
 from strategies import text_of
 
 
@@ -61,7 +63,98 @@ def test_the_order_of_keys_means_nothing(tmp_path: Path, order: int) -> None:
 
 def test_null_deletes(tmp_path: Path) -> None:
     assert merged(tmp_path, "a: {b: 1, c: 2}\nd: 3\n", "a.b: null\nd: ~\n") == "{a: {c: 2}}"
-    assert merged(tmp_path, "a: {b: 1, c: {d: null}}\n") == "{a: {b: 1, c: {}}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "mixture:\nseed: 1\n",
+            "1:1: error[empty-value]: `mixture` holds nothing; write its value",
+        ),
+        ("a: {b: [1, ]}\nc:\n  -\n", "3:4: error[empty-value]: this item holds nothing"),
+        ("a: ~\n", "1:1: error[empty-value]: `a: null` deletes nothing: no plan below says it"),
+        (
+            "stages: {x: {extends: y, a: ~, b: }, y: {a: 1}}\n",
+            "1:32: error[empty-value]: `b` holds",
+        ),
+        ("stages: {x: {extends: y, c: ~}, y: {a: 1}}\n", "1:26: error[empty-value]: `c: null` del"),
+        ("a: {b: 1}\na.c: null\n", "2:1: error[empty-value]: `c: null` deletes nothing"),
+    ],
+)
+def test_what_holds_nothing_is_an_error(text: str, expected: str) -> None:
+    _, problems = merged_text(text, "x.yaml")
+    assert [str(p)[: len(f"x.yaml:{expected}")] for p in problems] == [f"x.yaml:{expected}"]
+
+
+def test_an_unknown_key_is_told_of_even_when_it_holds_nothing(tmp_path: Path) -> None:
+    for value in ("", " ~", " null"):
+        found = compile_text(small(("seed: 1", f"sed:{value}")))
+        assert [str(f) for f in found.findings] == [
+            "plan.yaml:2:1: error[unknown-key]: a plan has no key `sed`; did you mean `seed`?"
+        ]
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["init", "tokens", "train", "optimizer", "loss", "lr", "seq_len", "batch", "packing", "rope"],
+)
+def test_an_empty_key_has_no_follow_ons(key: str) -> None:
+    found = compile_text(re.sub(rf"(?m)^    {key}: .*$", f"    {key}:", SMALL, count=1))
+    assert [f.message for f in found.findings] == [f"`{key}` holds nothing"]
+
+
+@pytest.mark.parametrize(
+    ("old", "key"),
+    [
+        ("new}", "llm"), ("moonlight-proxy", "preset"), ("adamw", "kind"), (" 10M", "tokens"),
+        (" linear", "shape"), (" 0,", "from"), (" 1e-3", "to"), (" 10 steps", "for"),
+        (" 16", "seqs"), (" 10_000", "base"), (" .75", "web"), (" 1}", "next_token"),
+    ],
+)  # fmt: skip
+def test_an_empty_value_in_a_line_has_no_follow_ons(old: str, key: str) -> None:
+    found = compile_text(small((old, f" {old[len(old.rstrip('},')) :]}")))
+    assert [f.message for f in found.findings] == [f"`{key}` holds nothing"]
+
+
+@pytest.mark.parametrize("section", ["stages", "schedules", "sources", "optimizers", "modules"])
+def test_an_empty_section_has_no_follow_ons(section: str) -> None:
+    text = re.sub(rf"(?ms)^{section}:.*?(?=^[a-z]|\Z)", f"{section}:\n", SMALL, count=1)
+    assert [f.message for f in compile_text(text).findings] == [f"`{section}` holds nothing"]
+
+
+def test_a_path_may_reach_into_a_list(tmp_path: Path) -> None:
+    base = "a: {b: [{c: 1, d: 2}, 3]}\n"
+    assert merged(tmp_path, base, settings=("a.b[0].c=5",)) == "{a: {b: [{d: 2, c: 5}, 3]}}"
+    assert merged(tmp_path, base, "a.b[1]: 4\n") == "{a: {b: [{c: 1, d: 2}, 4]}}"
+    for setting, expected in (
+        ("a.b[2]=4", "`b` has 2 items; the last one is `b[1]`"),
+        ("a.b.c=4", "`b` is a list; name its item: `b[0].c`"),
+        ("a.b[1].c=4", "`a.b[1].c` reaches below `[1]`, which holds no keys"),
+    ):
+        _, problems = read_plan_text(tmp_path / "0.yaml", (setting,))
+        assert [str(p) for p in problems] == [f"--set {setting}:1:1: error[dotted-key]: {expected}"]
+
+
+def test_a_misspelt_name_is_told_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(SMALL)
+    for setting, expected in (
+        ("stages.frist.tokens=3", "there is no stage `frist`; did you mean `first`?"),
+        ("schedules.man[0].to=3", "there is no schedule `man`; did you mean `main`?"),
+        ("sources.wbe.tokens=3", "there is no source `wbe`; did you mean `web`?"),
+    ):
+        (finding,) = compile_file(path, [setting]).findings
+        assert str(finding) == f"--set {setting}:1:1: error[dotted-key]: {expected}"
+
+
+@pytest.mark.parametrize("settings", [["seed"], ["=3"], [""], ["seed=1", "seed=2"]])
+def test_a_setting_that_sets_nothing_is_a_wrong_use(tmp_path: Path, settings: list[str]) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(SMALL)
+    with pytest.raises(CurriculumError, match="--set") as caught:
+        compile_file(path, settings)
+    assert caught.value.exit_code == 2
 
 
 def test_a_stage_may_copy_a_siblings_text(tmp_path: Path) -> None:
@@ -97,7 +190,6 @@ def test_set_replaces_keys_in_order(tmp_path: Path) -> None:
     base = "a: {b: 1, c: {d: 2}}\n"
     assert merged(tmp_path, base, settings=("a.b=5",)) == "{a: {c: {d: 2}, b: 5}}"
     assert merged(tmp_path, base, settings=("a.c.d=[1, 2]", "a.b=~")) == "{a: {c: {d: [1, 2]}}}"
-    assert merged(tmp_path, base, settings=("a.b=3", "a.b=4")) == "{a: {c: {d: 2}, b: 4}}"
     assert merged(tmp_path, base, settings=("e={f: g=h}",)) == "{a: {b: 1, c: {d: 2}}, e: {f: g=h}}"
 
 
@@ -105,8 +197,6 @@ def test_a_setting_that_is_wrong_says_so_at_its_place(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(text_of({"plan": "x", "stages": {"a": {"checkpoint": {"gives": []}}}}))
     for setting, rule in (
-        ("seed", "set"),
-        ("=3", "set"),
         ("seed=[1", "yaml-syntax"),
         ("seed=&x 1", "no-anchor"),
         ("plan.name=x", "dotted-key"),
@@ -159,5 +249,26 @@ def test_a_finding_in_the_plan_below_names_its_file(tmp_path: Path) -> None:
 
 
 def test_a_text_is_put_together_like_a_file() -> None:
-    root, problems = merged_text("a: {b: 1}\na.b: 2\nc: ~\n", "x.yaml")
+    root, problems = merged_text("a: {b: 1, c: 3}\na.b: 2\na.c: ~\n", "x.yaml")
     assert (shown(root), problems) == ("{a: {b: 2}}", [])
+
+
+def test_an_overlay_that_replaces_all_stages_by_mistake_is_told(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text(SMALL)
+    (tmp_path / "x.yaml").write_text("extends: base.yaml\nstages:\n  second: {tokens: 1M}\n")
+    found = compile_file(tmp_path / "x.yaml").findings[0]
+    assert found.span is not None
+    assert (found.rule, found.span.line, found.span.column) == ("replaces-all", 2, 1)
+    assert (found.message, found.help) == (
+        "this replaces all of `stages`",
+        "write `stages.second.tokens: 1M`",
+    )
+
+
+def test_a_factor_that_does_not_divide_names_one_that_does(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text(SMALL)
+    (tmp_path / "x.yaml").write_text("extends: base.yaml\nscale: {tokens: 1/10, seqs: 1/3}\n")
+    (found, *_) = compile_file(tmp_path / "x.yaml").findings
+    assert found.span is not None
+    assert (found.rule, found.span.line, found.span.column) == ("not-whole", 23, 19)
+    assert found.help == "choose a factor that divides 16, such as 1/2"

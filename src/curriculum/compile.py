@@ -12,17 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from curriculum.compile_draft import draft_stage
-from curriculum.compile_mixture import check_unfinished
+from curriculum.compile_order import ordered
 from curriculum.compile_parts import compile_modules, compile_sources, provenance_of, unused_names
 from curriculum.compile_stage import finish_stage
 from curriculum.compile_state import Draft, Outside, State
+from curriculum.compile_unfinished import check_unfinished
 from curriculum.errors import Diagnostic, FindingsError, Severity, Span
-from curriculum.graph import sorted_stages
 from curriculum.lock import with_digests
 from curriculum.merge import merged_text, read_plan_text
 from curriculum.nodes import Map, walk
 from curriculum.plan import OutsideStage, Plan, Stage
-from curriculum.spec import StageSpec
 from curriculum.spec_plan import read_spec
 
 
@@ -65,7 +64,7 @@ def _compile(root: Map, problems: list[Diagnostic]) -> Compiled:
     state = State(spec, [*problems, *found])
     state.modules = compile_modules(state)
     state.sources = compile_sources(state)
-    order = _order(state)
+    order = ordered(state)
     for name in order:
         draft = draft_stage(state, spec.stages[name])
         if isinstance(draft, Draft):
@@ -77,7 +76,7 @@ def _compile(root: Map, problems: list[Diagnostic]) -> Compiled:
         if name in state.drafts and (stage := finish_stage(state, state.drafts[name])) is not None:
             state.stages[name] = stage
             stages.append(stage)
-    for name in order:
+    for name in spec.stages:
         _check_unfinished(state, name)
     findings = _in_order(state.problems)
     if any(f.severity is Severity.ERROR for f in findings):
@@ -101,14 +100,12 @@ def _check_unfinished(state: State, name: str) -> None:
     """Say what else is wrong with a stage that was refused; never lose a stage in silence."""
     if name in state.stages or name in state.outside or name in state.unknown:
         return
-    spec = state.spec.stages[name]
-    if spec.mixture is not None:
-        check_unfinished(state, spec.mixture)
+    check_unfinished(state, name)
     if not any(problem.severity is Severity.ERROR for problem in state.problems):
         state.report(
             "not-compiled",
             f"stage `{name}` was refused and nobody said why",
-            spec.name.span,
+            state.spec.stages[name].name.span,
             "this is a mistake of the compiler: please report it",
         )
 
@@ -126,36 +123,17 @@ def _places(root: Map) -> dict[str, Span]:
     return places
 
 
-def _order(state: State) -> list[str]:
-    """Return the stages with parents first; report cycles and parents that there are not."""
-    spec = state.spec
-    parents = {name: _wanted(stage) for name, stage in spec.stages.items()}
-    order, cyclic = sorted_stages(parents)
-    for name in cyclic:
-        stage = spec.stages[name]
-        ring = " -> ".join(dict.fromkeys([name, *(p for p in parents[name] if p in cyclic)]))
-        state.report(
-            "cycle",
-            f"stage `{name}` follows itself in the end ({ring} -> ...)",
-            stage.init_span or stage.span,
-            "a stage starts from stages that are over before it",
-        )
-    return order
-
-
-def _wanted(stage: StageSpec) -> list[str]:
-    """Return every stage that this one must come after."""
-    points = [*(stage.init or {}).values(), stage.init_all, stage.keep]
-    names = [point.stage for point in points if point is not None]
-    return names + list(stage.mixture.replayed() if stage.mixture else ())
-
-
 def _in_order(problems: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
     """Return each problem once, in the order of its place."""
-    unique = dict.fromkeys(problems)
+    told = {problem.span for problem in problems if problem.rule == "unknown-key"}
+    unique: dict[object, Diagnostic] = {}
+    for problem in problems:
+        is_empty = problem.rule == "empty-value"
+        if not (is_empty and problem.span in told):
+            unique.setdefault((problem.rule, problem.span) if is_empty else problem, problem)
 
     def place(problem: Diagnostic) -> tuple[str, int, int]:
         span = problem.span
         return (span.file, span.line, span.column) if span else ("", 0, 0)
 
-    return tuple(sorted(unique, key=place))
+    return tuple(sorted(unique.values(), key=place))

@@ -39,7 +39,7 @@ def _seq_len(
         assert left is not None
         return left.seq_len
     factor = said.scale.seq_len if is_scaled else Fraction(1)
-    return _whole(state, said.amount.value * factor, "tokens of context", said.span)
+    return _whole(state, said.amount.value, factor, "tokens of context", said.span)
 
 
 def _left_piece(kept: Kept, is_scaled: bool) -> BatchPiece:
@@ -59,9 +59,9 @@ def _batch_seqs(
     assert size is not None
     if piece.seqs is not None:
         factor = size.scale.seqs if is_scaled else Fraction(1)
-        return _whole(state, size.amount.value * factor, "sequences in a step", size.span)
+        return _whole(state, size.amount.value, factor, "sequences in a step", size.span)
     factor = size.scale.seqs * size.scale.seq_len if is_scaled else Fraction(1)
-    tokens = _whole(state, size.amount.value * factor, "tokens in a step", size.span)
+    tokens = _whole(state, size.amount.value, factor, "tokens in a step", size.span)
     if tokens is None:
         return None
     return _sequences(state, tokens, seq_len, f"`{size.amount}`", size.span)
@@ -86,14 +86,17 @@ def _kept_seqs(state: State, piece: BatchSpec, seq_len: int, left: BatchPiece | 
 def _sequences(state: State, tokens: int, seq_len: int, words: str, span: Span) -> int | None:
     if tokens % seq_len == 0:
         return tokens // seq_len
-    near = max(1, round(tokens / seq_len))
-    power = 1 << max(0, near.bit_length() - 1)
-    near = min((power, 2 * power), key=lambda n: abs(n - near)) if near > 8 else near
+    near = max(1, round(Fraction(tokens, seq_len)))
+    power = 1 << (near.bit_length() - 1)
+    power = min((power, 2 * power), key=lambda n: abs(n - near))
+    meant = " or ".join(
+        f"{_binary_words(n * seq_len)} ({n} sequences)" for n in dict.fromkeys((near, power))
+    )
     state.report(
         "whole-sequences",
         f"{words} are {decimal_words(Fraction(tokens, seq_len))} sequences of {seq_len}",
         span,
-        f"did you mean {_binary_words(near * seq_len)} ({near} sequences)?",
+        f"did you mean {meant}?",
     )
     return None
 
@@ -105,13 +108,27 @@ def _binary_words(count: int) -> str:
     return str(count)
 
 
-def _whole(state: State, value: Fraction, what: str, span: Span) -> int | None:
+def _whole(state: State, said: Fraction, factor: Fraction, what: str, span: Span) -> int | None:
+    value = said * factor
     if value.denominator == 1 and value >= 1:
         return int(value)
     state.report(
         "not-whole",
         f"{decimal_words(value)} {what} are not a whole number",
         span,
-        "choose a factor that divides",
+        _dividing(said, factor),
     )
     return None
+
+
+def _dividing(said: Fraction, factor: Fraction) -> str:
+    """Name the factor nearest to one that does not divide."""
+    if factor >= 1 or said.denominator != 1 or said < 1:
+        return "write a whole number, 1 or more"
+    wanted = round(1 / factor)
+    near = range(max(1, wanted // 2), min(2 * wanted, int(said), wanted + 4096) + 1)
+    whole = [n for n in near if said % n == 0]
+    if not whole:
+        return f"choose a factor that divides {decimal_words(said)}"
+    best = min(whole, key=lambda n: abs(n - wanted))
+    return f"choose a factor that divides {decimal_words(said)}, such as 1/{best}"

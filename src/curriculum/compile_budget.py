@@ -31,13 +31,7 @@ def layout_of(state: State, spec: StageSpec, kept: Kept | None) -> Layout | None
     """Lay out the batch twice, through the proxy's scale and without, and count the steps."""
     assert spec.budget is not None
     if kept and spec.seq_len and spec.batch is None:
-        state.report(
-            "batch-with-context",
-            f"stage `{spec.name.text}` changes the context and does not say its batch",
-            spec.seq_len.span,
-            "add `batch: {tokens: keep}` or `batch: {seqs: keep}`",
-        )
-        return None
+        return None  # told of by whoever looks at stages that were refused
     if (entries := entries_of(state, spec, kept, is_scaled=True)) is None:
         return None
     if (full_entries := entries_of(state, spec, kept, is_scaled=False)) is None:

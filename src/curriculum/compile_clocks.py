@@ -26,11 +26,12 @@ def rides_of(
         return None, {}
     for ride in (uniform, *rides.values()):
         if ride is not None and ride.schedule is not None:
-            _check_schedule(state, ride.schedule)
+            check_schedule(state, ride.schedule)
     return uniform, _changed(state, spec, rides)
 
 
-def _check_schedule(state: State, name: Word) -> None:
+def check_schedule(state: State, name: Word) -> None:
+    """Report a schedule that the plan does not have."""
     if not state.is_declared("schedules", name.text):
         state.report(
             "unknown-schedule",

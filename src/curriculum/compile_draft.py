@@ -123,7 +123,7 @@ def _all_said(state: State, spec: StageSpec, kept: Kept | None) -> bool:
             spec.name.span,
             "say it, or `keep: ANCESTOR` to leave it as that stage left it",
         )
-    if spec.dotted and kept is None:
+    if spec.dotted and kept is None and "extends" not in spec.said:
         for _, key, _ in spec.dotted:
             state.report(
                 "dotted-key",

@@ -80,20 +80,18 @@ def _carried(state: State, spec: StageSpec, starts: dict[str, Start]) -> dict[st
     elif "carry" in spec.said:
         return None
     elif stateful:
-        _report_unsaid(state, spec, starts, stateful)
+        report_unsaid(state, spec, {m: starts[m].stage or "" for m in stateful})
         return None
     else:
         carried = []
     return {m: replace(start, carries_state=m in carried) for m, start in starts.items()}
 
 
-def _report_unsaid(
-    state: State, spec: StageSpec, starts: dict[str, Start], stateful: list[str]
-) -> None:
+def report_unsaid(state: State, spec: StageSpec, stateful: dict[str, str]) -> None:
+    """Report modules whose parents trained them, where a stage says nothing of their state."""
     trained = [
-        Related(f"`{m}` was trained here", state.drafts[s].spec.name.span)
-        for m in stateful
-        if (s := starts[m].stage) is not None
+        Related(f"`{module}` was trained here", state.spec.stages[parent].name.span)
+        for module, parent in stateful.items()
     ]
     state.report(
         "carry-unsaid",

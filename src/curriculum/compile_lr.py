@@ -53,7 +53,8 @@ def _over_the_stage(
     if draft.kept and not is_said and not is_new:
         return _left_curve(state, draft, draft.kept, target), how
     own = Clock(draft.name, 0, 0, ())
-    return _laid(state, draft, target, spec, own, draft.budget.tokens, Fraction(1)), how
+    ends = frozenset({draft.budget.tokens})
+    return _laid(state, draft, target, ride, spec, own, ends), how
 
 
 def _on_a_schedule(
@@ -65,8 +66,8 @@ def _on_a_schedule(
         return None, Ride(name, draft.name, 0, 0)
     clock, spec = draft.clocks[name], state.spec.schedules[name]
     how = Ride(name, clock.instance, clock.tokens, clock.steps, ride.scale, ride.jump)
-    total = _total(state, name, clock.instance)
-    return _laid(state, draft, target, spec, clock, total, ride.scale), how
+    ends = _ends(state, name, clock.instance)
+    return _laid(state, draft, target, ride, spec, clock, ends), how
 
 
 def _left_curve(state: State, draft: Draft, kept: Kept, target: str) -> Curve | None:
@@ -88,19 +89,21 @@ def _laid(
     state: State,
     draft: Draft,
     target: str,
+    ride: RideSpec,
     spec: CurveSpec,
     clock: Clock,
-    total: int | None,
-    scale: Fraction,
+    ends: frozenset[int],
 ) -> Curve | None:
     chain = (*clock.chain, draft.rider(clock))
 
     def current(span: Span) -> Fraction | None:
         return _current(state, chain[0].stage, target, span)
 
-    ground = Ground(chain, total, state.report)
+    whose = "stage" if ride.schedule is None else "schedule"
+    is_last = ride.schedule is None or _is_last(state, chain[-1].end_tokens, ends)
+    ground = Ground(chain, ends, draft.spec.name.span, state.report, whose, is_last)
     try:
-        return lay_on_clock(spec, ground, Reading(current, is_relative=True, scale=scale))
+        return lay_on_clock(spec, ground, Reading(current, is_relative=True, scale=ride.scale))
     except Refused:
         return None
 
@@ -125,8 +128,14 @@ def _trains(stage: Stage, target: str) -> bool:
     return target in stage.lr or target.partition("/")[0] in stage.lr
 
 
-def _total(state: State, schedule: str, instance: str) -> int | None:
-    """Return where a schedule's clock ends, None where its paths end it differently."""
+def _is_last(state: State, end: int, ends: frozenset[int]) -> bool:
+    """Say whether a clock surely ends with a rider: a stage that was refused might ride on."""
+    known = len(state.drafts) + len(state.outside)
+    return end == max(ends) and known == len(state.spec.stages)
+
+
+def _ends(state: State, schedule: str, instance: str) -> frozenset[int]:
+    """Return where a schedule's clock ends: in several places where its paths differ."""
     riders = [
         draft
         for draft in state.drafts.values()
@@ -134,5 +143,4 @@ def _total(state: State, schedule: str, instance: str) -> int | None:
     ]
     followed = {r for draft in riders for r in draft.clocks[schedule].chain[-1:]}
     last = {draft.rider(draft.clocks[schedule]) for draft in riders} - followed
-    ends = {rider.end_tokens for rider in last}
-    return ends.pop() if len(ends) == 1 else None
+    return frozenset(rider.end_tokens for rider in last)

@@ -216,7 +216,7 @@ def check_unfinished(state: State, mix: MixSpec, above: str = "") -> None:
     said = {name: x for name in sorted(curves) if (x := _constant(curves[name])) is not None}
     if said and len(said) == len(curves):
         where = f"`{above}`" if above else "the mixture"
-        check_sum(state, said, len(curves) < len(mix.nodes), where, "", mix.span)
+        check_sum(state, said, len(curves) < len(mix.nodes), where, "", mix.span, mix)
 
 
 def _constant(curve: CurveSpec) -> Fraction | None:

@@ -14,16 +14,7 @@ def compile_optimizer(state: State, draft: Draft) -> dict[str, OptimizerRule]:
     word = _optimizer_word(draft)
     if word is None:
         return {}
-    spec = state.spec.optimizers.get(word.text)
-    if spec is None and state.is_declared("optimizers", word.text):
-        return {}
-    if spec is None:
-        state.report(
-            "unknown-optimizer",
-            f"there is no optimizer `{word.text}`",
-            word.span,
-            did_you_mean(word.text, list(state.spec.optimizers)),
-        )
+    if (spec := optimizer_named(state, word)) is None:
         return {}
     state.used_optimizers.add(word.text)
     modules = sorted({target.partition("/")[0] for target in draft.train})
@@ -42,6 +33,19 @@ def compile_optimizer(state: State, draft: Draft) -> dict[str, OptimizerRule]:
         elif module in modules:
             rules[name] = _rule(state, part_spec, spec.values)
     return dict(sorted(rules.items()))
+
+
+def optimizer_named(state: State, word: Word) -> OptimizerSpec | None:
+    """Return an optimizer of the plan; None, and a report, where there is no such one."""
+    spec = state.spec.optimizers.get(word.text)
+    if spec is None and not state.is_declared("optimizers", word.text):
+        state.report(
+            "unknown-optimizer",
+            f"there is no optimizer `{word.text}`",
+            word.span,
+            did_you_mean(word.text, list(state.spec.optimizers)),
+        )
+    return spec
 
 
 def _optimizer_word(draft: Draft) -> Word | None:

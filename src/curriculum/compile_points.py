@@ -52,7 +52,7 @@ def mark_step(state: State, point: Point) -> int | None:
     elif step > draft.steps:
         state.report(
             "mark-beyond-stage",
-            f"`{point.mark.amount}` lies behind the end of stage `{point.stage}` "
+            f"`{point.mark.amount}` lies past the end of stage `{point.stage}` "
             f"({count_in_words(draft.budget.tokens)} tokens, {draft.steps:,} steps)",
             point.span,
             f"`{point.stage}` alone means its end",

@@ -32,7 +32,7 @@ def check_siblings(
     for step, tokens in _corners(draft, siblings):
         said = {n.name: n.ratio.exact(step, tokens) for n in siblings if n.ratio is not None}
         at = f" at step {step:,}" if moving else ""
-        if not check_sum(state, said, bool(rests), where, at, span):
+        if not check_sum(state, said, bool(rests), where, at, span, spec):
             return
     groups = {node.name.text: node.of for node in spec.nodes} if spec else {}
     for node in siblings:
@@ -54,7 +54,13 @@ def _corners(draft: Draft, siblings: tuple[Node, ...]) -> list[tuple[int, int]]:
 
 
 def check_sum(
-    state: State, said: dict[str, Fraction], has_rest: bool, where: str, at: str, span: Span
+    state: State,
+    said: dict[str, Fraction],
+    has_rest: bool,
+    where: str,
+    at: str,
+    span: Span,
+    spec: MixSpec | None,
 ) -> bool:
     """Say whether the ratios at one step are shares of one whole, and report it where not."""
     outside = {name: x for name, x in said.items() if not 0 <= x <= 1}
@@ -62,11 +68,13 @@ def check_sum(
     words = ", ".join(f"{name} {decimal_words(x)}" for name, x in said.items())
     if outside:
         name, x = next(iter(outside.items()))
+        ratios = {node.name.text: node.ratio for node in spec.nodes if node.ratio} if spec else {}
+        meant = f"did you mean {decimal_words(x)} %?" if 1 < x <= 100 else "ratios lie in 0..1"
         state.report(
             "ratio-range",
             f"the ratio of `{name}` is {decimal_words(x)}{at}",
-            span,
-            "ratios lie in 0..1",
+            ratios[name].span if name in ratios else span,
+            meant,
         )
         return False
     if (not has_rest and total != 1) or total > 1:

@@ -10,6 +10,7 @@ from curriculum.errors import Diagnostic, Related, Span
 from curriculum.nodes import Map
 from curriculum.plan import Budget, Checkpoint, Module, Source, Stage, Start, UnknownStage
 from curriculum.spec import PlanSpec, RideSpec, StageSpec
+from curriculum.spec_reader import is_misspelt
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,8 @@ class State:
         """Say whether the text declares a name, also where it could not be read."""
         node = self.spec.root.get(section)
         if isinstance(node, Map):
-            return node.key(name) is not None
-        return node is not None
+            return node.key(name) is not None or name in getattr(self.spec, section)
+        return node is not None or is_misspelt(self.spec.root, section)
 
     def report(
         self,

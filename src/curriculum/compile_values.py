@@ -96,7 +96,7 @@ def on_stage(state: State, draft: Draft, spec: CurveSpec) -> Curve | None:
         state.report("current", "`current` is a learning rate's; say the value here", span)
         raise Refused
 
-    ground = Ground((own,), own.asked_tokens, state.report)
+    ground = Ground((own,), frozenset({own.asked_tokens}), draft.spec.name.span, state.report)
     try:
         return lay_on_clock(spec, ground, Reading(no_current, is_relative=False))
     except Refused:

@@ -1,6 +1,6 @@
 """How far each piece of a curve reaches on its clock, in tokens or in steps"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
@@ -8,12 +8,12 @@ from typing import NoReturn
 
 from curriculum.clock import Position, Rider, rider_at, scaled_step, steps_at, tokens_at
 from curriculum.curve import ClockUnit
-from curriculum.errors import Span
+from curriculum.errors import Related, Span
 from curriculum.nodes import UNSCALED
 from curriculum.spec import PieceSpec, Quantity
 from curriculum.units import rounded_in_words
 
-Report = Callable[[str, str, Span, str | None], None]
+Report = Callable[[str, str, Span, str | None, tuple[Related, ...]], None]
 
 
 class Refused(Exception):
@@ -25,17 +25,27 @@ class Ground:
     """What a curve is laid on: the riders of a clock up to a stage, and where the clock ends."""
 
     chain: tuple[Rider, ...]
-    total: int | None  # in tokens; None: the paths end it at different marks
+    ends: frozenset[int]  # in tokens; several: the paths end it at different marks
+    stage: Span  # the name of the last rider
     report: Report
+    whose: str = "stage"  # what ends where the clock ends: the stage, or the schedule
+    is_last: bool = True  # no rider follows, on any path
 
-    def refuse(self, rule: str, message: str, span: Span, help: str | None = None) -> NoReturn:
-        self.report(rule, message, span, help)
+    def refuse(
+        self,
+        rule: str,
+        message: str,
+        span: Span,
+        help: str | None = None,
+        related: tuple[Related, ...] = (),
+    ) -> NoReturn:
+        self.report(rule, message, span, help, related)
         raise Refused
 
     def whole(self, span: Span) -> int:
         """Return where the clock ends; refuse where its paths end it differently."""
-        if self.total is not None:
-            return self.total
+        if len(self.ends) == 1:
+            return min(self.ends)
         self.refuse(
             "paths-differ",
             "the stages that ride on this schedule end it at different marks",
@@ -54,30 +64,56 @@ class Extent:
     after: Position | None
 
 
+Length = tuple[int, Span]
+"""The tokens that a piece of the curve takes, and the place that says so."""
+
+
 def extent_of(
-    piece: PieceSpec, rest: tuple[PieceSpec, ...], at: Position, ground: Ground
+    piece: PieceSpec,
+    rest: tuple[PieceSpec, ...],
+    at: Position,
+    before: Sequence[Length],
+    ground: Ground,
 ) -> Extent:
     """Return how far a piece reaches that begins at a position and that `rest` follows."""
     if piece.length is None:
-        return _open(piece, rest, at, ground)
+        return _open(piece, rest, at, before, ground)
     if piece.length.amount.unit == "steps":
         return _in_steps(piece, piece.length, at, ground)
     return _in_tokens(piece, piece.length, at, ground)
 
 
-def _open(piece: PieceSpec, rest: tuple[PieceSpec, ...], at: Position, ground: Ground) -> Extent:
+def _open(
+    piece: PieceSpec,
+    rest: tuple[PieceSpec, ...],
+    at: Position,
+    before: Sequence[Length],
+    ground: Ground,
+) -> Extent:
     shape = piece.shape.text
     has_no_end = shape in ("constant", "rsqrt") or (shape == "exponential" and piece.end is None)
     if not rest and has_no_end:
         return Extent("tokens", at.tokens, None, None)
     end = total = ground.whole(piece.span)
+    lengths = list(before)
     for later in rest:
-        end -= _length_after_open(later, total, ground)
-    _not_before(piece, at.tokens, end, ground)
+        tokens, span = _length_after_open(later, total, ground)
+        lengths.append((tokens, span))
+        end -= tokens
+    if end <= at.tokens:
+        longest, place = max(lengths, key=lambda length: length[0])
+        ground.refuse(
+            "no-room-for-open-piece",
+            f"the pieces of this curve leave nothing of its {rounded_in_words(total)} tokens to "
+            f"the open one; this one takes {rounded_in_words(longest)}",
+            place,
+            "make it shorter, or leave the open piece out",
+            (Related("the open piece", piece.span),),
+        )
     return Extent("tokens", at.tokens, end, Position(end, steps_at(ground.chain, end)))
 
 
-def _length_after_open(piece: PieceSpec, total: int, ground: Ground) -> int:
+def _length_after_open(piece: PieceSpec, total: int, ground: Ground) -> Length:
     length = piece.length
     if length is None:
         ground.refuse("one-open-piece", "only one piece of a curve may be open", piece.span)
@@ -89,8 +125,8 @@ def _length_after_open(piece: PieceSpec, total: int, ground: Ground) -> int:
             "write `for: 10%`",
         )
     if length.amount.unit == "share":
-        return ceil(length.amount.value * total)
-    return length.scaled_tokens
+        return ceil(length.amount.value * total), length.span
+    return length.scaled_tokens, length.span
 
 
 def _in_steps(piece: PieceSpec, length: Quantity, at: Position, ground: Ground) -> Extent:
@@ -138,3 +174,28 @@ def _not_before(piece: PieceSpec, start: int, end: int, ground: Ground) -> None:
             piece.length.span if piece.length else piece.span,
             "move the mark, or leave the piece out",
         )
+
+
+def refuse_endless(piece: PieceSpec, extent: Extent, ground: Ground) -> None:
+    """Refuse a piece that ends behind its clock's end, before others that never run.
+
+    Only the clock's last rider can tell: until then more may follow.
+    """
+    rider = ground.chain[-1]
+    if extent.end is None or piece.length is None or not ground.is_last:
+        return
+    end = rider.end_tokens if extent.unit == "tokens" else rider.end_steps
+    if extent.end <= end:
+        return
+
+    def words(count: int) -> str:
+        return rounded_in_words(count) if extent.unit == "tokens" else f"{count:,}"
+
+    takes = f"takes {words(extent.end)}" if extent.start == 0 else f"ends at {words(extent.end)}"
+    ground.refuse(
+        "endless-piece",
+        f"this piece {takes} {extent.unit}, the {ground.whose} has {words(end)}: "
+        "the pieces after it never run",
+        piece.length.span,
+        "make it shorter, or leave out what follows",
+    )

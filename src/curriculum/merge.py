@@ -9,9 +9,16 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from curriculum.errors import Diagnostic, FindingsError, Span, ValueProblem, did_you_mean
-from curriculum.nodes import Key, Map, Node, Scalar, Scale, Seq, scaled
-from curriculum.overlay import deleted, expanded, overlaid, put
+from curriculum.errors import (
+    CurriculumError,
+    Diagnostic,
+    FindingsError,
+    Span,
+    ValueProblem,
+    did_you_mean,
+)
+from curriculum.nodes import Key, Map, Node, Scalar, Scale, Seq, scaled, shown
+from curriculum.overlay import expanded, overlaid, path_names, put, without_nothing
 from curriculum.source_map import read_file, read_text
 from curriculum.units import parse_number
 from curriculum.words import SCALE
@@ -28,7 +35,12 @@ def read_plan_text(path: Path, settings: Sequence[str] = ()) -> tuple[Map, list[
     """
     problems: list[Diagnostic] = []
     root = _read(path, (), problems)
+    seen: set[str] = set()
     for setting in settings:
+        name = _set_name(setting)
+        if name in seen:
+            raise CurriculumError(f"--set {name} is said twice: keep one of them")
+        seen.add(name)
         root = _set(root, setting, problems)
     return _stages_extended(root, problems), problems
 
@@ -53,7 +65,7 @@ def _rooted(root: Map, problems: list[Diagnostic]) -> Map:
                 "say `extends: FILE`",
             )
         )
-    return deleted(expanded(root, problems))
+    return expanded(root, problems)
 
 
 def _read(path: Path, above: tuple[Path, ...], problems: list[Diagnostic]) -> Map:
@@ -61,7 +73,7 @@ def _read(path: Path, above: tuple[Path, ...], problems: list[Diagnostic]) -> Ma
     below = root.get("extends")
     if below is None:
         return _rooted(root, problems)
-    if not isinstance(below, Scalar):
+    if not isinstance(below, Scalar) or not below.text:
         raise _stop("extends", "`extends` takes the name of a plan file", below.span)
     target = path.parent / below.text
     try:
@@ -83,14 +95,41 @@ def _read(path: Path, above: tuple[Path, ...], problems: list[Diagnostic]) -> Ma
         assert isinstance(lower, Map)
         base = lower
     own = tuple(entry for entry in root.entries if entry[0].text not in ("extends", "scale"))
-    return deleted(overlaid(base, replace(root, entries=own), problems))
+    _check_replaced(base, root, problems)
+    return overlaid(base, replace(root, entries=own), problems)
+
+
+def _check_replaced(base: Map, overlay: Map, problems: list[Diagnostic]) -> None:
+    """Report `stages` said whole where one thing of a stage below was to change."""
+    below, key, stages = base.get("stages"), overlay.key("stages"), overlay.get("stages")
+    if not isinstance(below, Map) or not isinstance(stages, Map) or key is None:
+        return
+    for name, stage in stages.entries:
+        if not isinstance(stage, Map) or not stage.entries or below.get(name.text) is None:
+            continue
+        if not any(stage.get(word) for word in ("init", "extends", "checkpoint")):
+            changed, value = stage.entries[0]
+            problems.append(
+                Diagnostic(
+                    "replaces-all",
+                    "this replaces all of `stages`",
+                    key.span,
+                    f"write `stages.{name.text}.{changed.text}: {shown(value)}`",
+                )
+            )
+            return
+
+
+def _set_name(setting: str) -> str:
+    name, sep, _ = setting.partition("=")
+    if not sep or not name.strip():
+        raise CurriculumError(f"--set {setting}: write `--set key=value`")
+    return name.strip()
 
 
 def _set(root: Map, setting: str, problems: list[Diagnostic]) -> Map:
-    name, sep, text = setting.partition("=")
+    name, _, text = setting.partition("=")
     file = f"--set {setting}"
-    if not sep or not name.strip():
-        raise _stop("set", "write `--set key=value`", Span(file, 1, 1, 1, 2))
     key = Key(name.strip(), Span(file, 1, 1, 1, len(name) + 1))
     if key.text in ("extends", "scale"):
         raise _stop("set", f"`{key.text}` belongs in a plan file", key.span)
@@ -102,7 +141,7 @@ def _set(root: Map, setting: str, problems: list[Diagnostic]) -> Map:
     if len(entries) != 1:
         raise _stop("set", "one `--set` sets one key", entries[1][0].span)
     value = _all_moved(entries[0][1], len(name))
-    return deleted(put(root, name.strip().split("."), key, value, problems))
+    return put(root, path_names(key.text), key, value, problems)
 
 
 def _moved(span: Span, name: int) -> Span:
@@ -132,16 +171,21 @@ def _all_moved(node: Node, name: int) -> Node:
 
 
 def _stages_extended(root: Map, problems: list[Diagnostic]) -> Map:
-    """Copy the text of the sibling that a stage extends."""
+    """Copy the text of the sibling that a stage extends; then say what holds nothing."""
     stages = root.get("stages")
     if not isinstance(stages, Map):
-        return root
+        return _finished(root, problems)
     texts = {key.text: value for key, value in stages.entries}
     entries = tuple((key, _stage_text(key.text, texts, (), problems)) for key, _ in stages.entries)
     new = replace(stages, entries=entries)
-    return replace(
-        root, entries=tuple((k, new if k.text == "stages" else v) for k, v in root.entries)
-    )
+    whole = tuple((k, new if k.text == "stages" else v) for k, v in root.entries)
+    return _finished(replace(root, entries=whole), problems)
+
+
+def _finished(root: Map, problems: list[Diagnostic]) -> Map:
+    finished = without_nothing(root, problems)
+    assert isinstance(finished, Map)
+    return finished
 
 
 def _stage_text(
@@ -155,7 +199,7 @@ def _stage_text(
     if not isinstance(below, Map):
         return own
     rest = replace(own, entries=tuple(e for e in own.entries if e[0].text != "extends"))
-    return deleted(overlaid(below, rest, problems))
+    return overlaid(below, rest, problems)
 
 
 def _sibling(

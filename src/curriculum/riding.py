@@ -7,8 +7,8 @@ from typing import cast
 
 from curriculum.clock import Position, Rider, rider_at
 from curriculum.curve import ClockUnit, Curve, Piece, Shape
-from curriculum.errors import Span
-from curriculum.extent import Extent, Ground, extent_of
+from curriculum.errors import Related, Span
+from curriculum.extent import Extent, Ground, Length, extent_of, refuse_endless
 from curriculum.nodes import UNSCALED
 from curriculum.spec import CurveSpec, Number, PieceSpec, Quantity
 from curriculum.units import rounded_in_words
@@ -34,6 +34,7 @@ def lay_on_clock(spec: CurveSpec, ground: Ground, reading: Reading) -> Curve | N
     """
     rider = ground.chain[-1]
     pieces: list[Piece] = []
+    lengths: list[Length] = []
     at = Position(0, 0)
     value: Fraction | None = None
     unknown = False
@@ -48,7 +49,10 @@ def lay_on_clock(spec: CurveSpec, ground: Ground, reading: Reading) -> Curve | N
         a = _start(piece, value, ground, reading)
         b = _end(piece, a, ground, reading)
         unknown = unknown or a is None or b is None
-        extent = extent_of(piece, spec.pieces[index + 1 :], at, ground)
+        rest = spec.pieces[index + 1 :]
+        extent = extent_of(piece, rest, at, lengths, ground)
+        if rest and not (index > 0 and _only_goes_on(rest)):
+            refuse_endless(piece, extent, ground)
         laid = _on_clock(piece, extent, at, ground, a, b)
         shown = _in_stage(laid, rider)
         if shown is not None:
@@ -58,6 +62,8 @@ def lay_on_clock(spec: CurveSpec, ground: Ground, reading: Reading) -> Curve | N
         value = None if unknown else laid.b
         if extent.after is None:
             break
+        if piece.length is not None:
+            lengths.append((extent.after.tokens - at.tokens, piece.length.span))
         at = extent.after
         if at.tokens > rider.end_tokens or at.steps > rider.end_steps:
             break  # what follows lies beyond this stage; a piece that begins at its end does not
@@ -65,6 +71,13 @@ def lay_on_clock(spec: CurveSpec, ground: Ground, reading: Reading) -> Curve | N
         if at.tokens < rider.end_tokens and at.steps < rider.end_steps:
             _refuse_outlived(spec, at, ground)
     return None if unknown else Curve(tuple(pieces))
+
+
+def _only_goes_on(rest: tuple[PieceSpec, ...]) -> bool:
+    """Say whether what follows a piece has no value and no end of its own: the piece before may
+    be laid out beyond the stop of the run."""
+    last = rest[0]
+    return len(rest) == 1 and last.start is None and last.end is None and last.length is None
 
 
 def _start(
@@ -162,6 +175,7 @@ def _refuse_outlived(spec: CurveSpec, at: Position, ground: Ground) -> None:
     ground.refuse(
         "outlives-schedule",
         f"stage `{rider.stage}` goes on for {left} tokens after this curve ends",
-        spec.span,
+        spec.pieces[-1].span,
         "make its last piece longer or open, or add `{shape: constant}`",
+        (Related("the stage", ground.stage),),
     )

@@ -18,6 +18,7 @@ TAGS = ("assumed", "derived", "conflict")
 _NO_YAML = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
+_NO_SPACE = re.compile(r"\s*[A-Za-z0-9_.-]+:[^\s/]")
 _Loader: Any = getattr(yaml, "CLoader", yaml.Loader)
 
 
@@ -65,7 +66,10 @@ def read_text(text: str, file: str) -> Map:
             "empty-plan", file, "the file is empty", help="a plan begins with `plan: NAME`"
         )
     if not isinstance(root, Map):
-        reader.problem("not-a-mapping", "a plan is a mapping", root.span, "begin with `plan: NAME`")
+        way_out = "begin with `plan: NAME`"
+        if isinstance(root, Scalar) and ":" in root.text:
+            way_out = "write a space after `:`"
+        reader.problem("not-a-mapping", "a plan is a mapping", root.span, way_out)
     if reader.problems:
         raise FindingsError(tuple(reader.problems))
     assert isinstance(root, Map)
@@ -77,12 +81,14 @@ class _Reader:
 
     def __init__(self, file: str) -> None:
         self.file = file
+        self.text = ""
         self.problems: list[Diagnostic] = []
 
     def problem(self, rule: str, message: str, span: Span, help: str | None = None) -> None:
         self.problems.append(Diagnostic(rule, message, span, help))
 
     def read(self, text: str) -> Node | None:
+        self.text = text
         if (bad := _NO_YAML.search(text)) is not None:
             line = text.count("\n", 0, bad.start()) + 1
             column = bad.start() - text.rfind("\n", 0, bad.start())
@@ -190,7 +196,13 @@ class _Reader:
         what = ", ".join(part for part in parts if part) or " ".join(str(error).split())
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         span = Span(self.file, line, column, line, column + 1)
-        self.problem("yaml-syntax", f"not YAML: {what}", span)
+        way_out = None
+        near = self.text.split("\n")[max(0, line - 2) : line]
+        if near and near[-1][column - 1 : column] == "\t":
+            way_out = "indent with spaces"
+        elif any(_NO_SPACE.match(one) for one in near):
+            way_out = "write a space after `:`"
+        self.problem("yaml-syntax", f"not YAML: {what}", span, way_out)
         return FindingsError(tuple(self.problems))
 
 

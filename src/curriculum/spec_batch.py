@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from fractions import Fraction
 
+from curriculum.errors import Related, Span
 from curriculum.nodes import Map, Node, Scalar, Seq, agreed
 from curriculum.spec import BatchSpec, Quantity
 from curriculum.spec_reader import SpecReader
@@ -16,11 +17,13 @@ def read_budget(
     """Read the budget of a stage, and the unit that it is said in."""
     said = [key for key in ("tokens", "steps", "seqs") if key in at]
     if len(said) > 1:
+        keys = sorted((k for k, _ in stage.entries if k.text in said), key=lambda k: _order(k.span))
         reader.problem(
             "one-budget",
             f"a stage has one budget, this has {' and '.join(said)}",
-            stage.span,
+            keys[1].span,
             "keep one of them",
+            (Related(f"the budget in {keys[0].text}", keys[0].span),),
         )
         return None
     if not said:
@@ -33,6 +36,10 @@ def read_budget(
         reader.problem("wrong-value", "a budget is more than nothing", quantity.span)
         return None
     return unit, quantity
+
+
+def _order(span: Span) -> tuple[int, int]:
+    return span.line, span.column
 
 
 def read_seq_len(reader: SpecReader, node: Node | None) -> Quantity | None:
@@ -59,6 +66,10 @@ def read_batch(reader: SpecReader, node: Node) -> tuple[BatchSpec, ...] | None:
 
 
 def _batch_piece(reader: SpecReader, node: Node, last: bool) -> BatchSpec | None:
+    if isinstance(node, Scalar) and node.text:
+        way_out = f"write {{tokens: {node.text}}} or {{seqs: ...}}"
+        reader.problem("wrong-type", "a batch is a mapping", node.span, way_out)
+        return None
     entries = reader.mapping(node, "a batch")
     if entries is None:
         return None

@@ -68,11 +68,16 @@ def _size(reader: SpecReader, entries: Map) -> Quantity | None:
     length, until = entries.get("for"), entries.get("until")
     if length is not None and until is not None:
         reader.problem("wrong-value", "a piece has `for` or `until`, not both", entries.span)
+    size = None
     if length is not None:
-        return reader.quantity(length, units=("tokens", "steps", "share"))
-    if until is not None:
-        return reader.quantity(until, parse_mark, units=("tokens", "steps", "share"))
-    return None
+        size = reader.quantity(length, units=("tokens", "steps", "share"))
+    elif until is not None:
+        size = reader.quantity(until, parse_mark, units=("tokens", "steps", "share"))
+    if size is not None and size.amount.unit == "share" and size.amount.value > 1:
+        reader.problem(
+            "wrong-value", f"a piece takes at most 100 % of its curve, not {size.amount}", size.span
+        )
+    return size
 
 
 def _fits(reader: SpecReader, shape: str, entries: Map) -> None:
@@ -90,8 +95,8 @@ def _fits(reader: SpecReader, shape: str, entries: Map) -> None:
 
 def read_ride(reader: SpecReader, node: Node) -> RideSpec | None:
     """Read how one module's LR runs: a schedule by name, a curve, or one of them at length."""
-    if isinstance(node, Scalar) and _is_schedule_name(node.text):
-        word = Word(node.text, node.span)
+    if isinstance(node, Scalar) and _is_schedule_name(reader.small(node.text)):
+        word = Word(reader.small(node.text), node.span)
         return RideSpec(word, None, False, Fraction(1), False, node.span)
     if not isinstance(node, Map) or node.get("shape") is not None:
         curve = read_curve(reader, node)

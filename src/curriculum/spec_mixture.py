@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from curriculum.nodes import Map, Node, Scalar, Seq
+from curriculum.nodes import Map, Node, Scalar, Seq, shown
 from curriculum.spec import CurveSpec, MixSpec, NodeSpec, Word
 from curriculum.spec_curve import read_curve
 from curriculum.spec_reader import SpecReader
@@ -14,6 +14,11 @@ def read_mixture(reader: SpecReader, node: Node) -> MixSpec | None:
     if isinstance(node, Seq):
         if not node.items:
             reader.problem("wrong-value", "a mixture names at least one source", node.span)
+        if any(isinstance(item, Map) for item in node.items):
+            said = ", ".join(shown(item).strip("{}") for item in node.items)
+            way_out = f"write {{{said}}}"
+            reader.problem("wrong-type", "a mixture is a mapping", node.span, way_out)
+            return None
         return MixSpec((), None, (), reader.words(node), node.span)
     entries = reader.mapping(node, "a mixture")
     if entries is None:

@@ -9,20 +9,24 @@ from curriculum.errors import Diagnostic, did_you_mean
 from curriculum.nodes import Map, Node, Scalar
 from curriculum.spec import CurveSpec, ModuleSpec, Number, OptimizerSpec, PlanSpec, SourceSpec, Word
 from curriculum.spec_curve import read_curve
-from curriculum.spec_reader import NAME, TARGET, SpecReader
+from curriculum.spec_reader import NAME, TARGET, SpecReader, is_misspelt
 from curriculum.spec_stage import read_stage
-from curriculum.words import MODALITIES, MODULE, OPTIMIZER_VALUES, PLAN, SOURCE
+from curriculum.units import decimal_words
+from curriculum.words import MODALITIES, MODULE, OPTIMIZER_RANGES, OPTIMIZER_VALUES, PLAN, SOURCE
+
+_SWITCHED = ("true", "false")
 
 
 def read_spec(root: Map) -> tuple[PlanSpec, list[Diagnostic]]:
     """Read a plan's nodes into its spec, with every problem found on the way."""
     reader = SpecReader()
     reader.keys(root, PLAN, "a plan")
+    reader.renamed = _renamed(reader, root)
     name = _name(reader, root)
     seed_node = root.get("seed")
     seed = reader.integer(seed_node) if seed_node is not None else None
     stages_node = root.get("stages")
-    if stages_node is None:
+    if stages_node is None and not is_misspelt(root, "stages"):
         reader.problem("missing-key", "a plan has `stages`", root.span, "add `stages:`")
     elif isinstance(stages_node, Map) and not stages_node.entries:
         reader.problem("no-stage", "a plan has at least one stage", stages_node.span)
@@ -43,6 +47,22 @@ def read_spec(root: Map) -> tuple[PlanSpec, list[Diagnostic]]:
         root,
     )
     return spec, reader.problems
+
+
+def _renamed(reader: SpecReader, root: Map) -> frozenset[str]:
+    """Report declared names with capitals, and return them."""
+    names = set()
+    for section in ("modules", "optimizers", "sources", "schedules", "stages"):
+        node = root.get(section)
+        keys = [key for key, _ in node.entries] if isinstance(node, Map) else []
+        for key in keys:
+            small = key.text.lower()
+            if not NAME.fullmatch(small) or small in {other.text for other in keys}:
+                continue
+            names.add(key.text)
+            what = f"the name `{key.text}` has capital letters"
+            reader.problem("wrong-name", what, key.span, f"write `{small}`")
+    return frozenset(names)
 
 
 def _name(reader: SpecReader, root: Map) -> str:
@@ -192,8 +212,13 @@ def _optimizer(reader: SpecReader, name: Word, node: Node) -> OptimizerSpec | No
                 key.span,
                 did_you_mean(key.text, OPTIMIZER_VALUES[kind.text]),
             )
-        elif isinstance(value, Scalar) and value.text in ("true", "false"):
+        elif key.text == "nesterov" and isinstance(value, Scalar) and value.text in _SWITCHED:
             values[key.text] = value.text == "true"
         else:
-            values[key.text] = reader.number(value) or Number(None, value.span)
+            number = reader.number(value) or Number(None, value.span)
+            values[key.text] = number
+            if number.value is not None and not OPTIMIZER_RANGES[key.text].holds(number.value):
+                lies = OPTIMIZER_RANGES[key.text].words
+                what = f"`{key.text}` {lies}, this is {decimal_words(number.value)}"
+                reader.problem("wrong-value", what, number.span)
     return OptimizerSpec(name, kind, values, parts)

@@ -1,16 +1,17 @@
 """The reader of what a person wrote: words, numbers and amounts, with every problem noted"""
 
+import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TypeVar
 
-from curriculum.errors import Diagnostic, Span, ValueProblem, did_you_mean
+from curriculum.errors import Diagnostic, Related, Span, ValueProblem, did_you_mean
 from curriculum.nodes import UNSCALED, Map, Node, Scalar, Seq, agreed
 from curriculum.spec import Number, Point, Quantity, Word
 from curriculum.units import Amount, parse_amount, parse_mark, parse_number
-from curriculum.words import NAME_PATTERN, TARGET_PATTERN, Table
+from curriculum.words import NAME_PATTERN, PLAN, TARGET_PATTERN, Table
 
 T = TypeVar("T")
 
@@ -18,17 +19,40 @@ NAME = re.compile(NAME_PATTERN)
 TARGET = re.compile(TARGET_PATTERN)
 
 
+def is_misspelt(root: Map, section: str) -> bool:
+    """Say whether a key that the language does not have was meant for a section of the plan."""
+    others = [key.text for key, _ in root.entries if key.text not in PLAN]
+    return bool(difflib.get_close_matches(section, others, n=1, cutoff=0.75))
+
+
 @dataclass(slots=True)
 class SpecReader:
     """Reads nodes into the spec; every problem goes to `problems` with its place."""
 
     problems: list[Diagnostic] = field(default_factory=list)
+    renamed: frozenset[str] = frozenset()  # names with capitals, told of where they are declared
 
-    def problem(self, rule: str, message: str, span: Span, help: str | None = None) -> None:
-        self.problems.append(Diagnostic(rule, message, span, help))
+    def problem(
+        self,
+        rule: str,
+        message: str,
+        span: Span,
+        help: str | None = None,
+        related: tuple[Related, ...] = (),
+    ) -> None:
+        self.problems.append(Diagnostic(rule, message, span, help, related=related))
+
+    def is_nothing(self, node: Node) -> bool:
+        """Note a value that holds nothing; the compiler says so once, at its key."""
+        if isinstance(node, Scalar) and not node.text:
+            self.problem("empty-value", "this holds nothing", node.span)
+            return True
+        return False
 
     def parsed(self, node: Node, parse: Callable[[str], T], wanted: str) -> T | None:
         """Parse a scalar, or note why it does not."""
+        if self.is_nothing(node):
+            return None
         if not isinstance(node, Scalar):
             self.problem("wrong-type", f"{wanted} is wanted here", node.span)
             return None
@@ -39,6 +63,8 @@ class SpecReader:
             return None
 
     def word(self, node: Node, known: "list[str] | tuple[str, ...] | None" = None) -> Word | None:
+        if self.is_nothing(node):
+            return None
         if not isinstance(node, Scalar):
             self.problem("wrong-type", "one word is wanted here", node.span)
             return None
@@ -50,7 +76,11 @@ class SpecReader:
                 did_you_mean(node.text, known),
             )
             return None
-        return Word(node.text, node.span)
+        return Word(self.small(node.text), node.span)
+
+    def small(self, text: str) -> str:
+        """Return a name in small letters where its capitals were told of."""
+        return text.lower() if text in self.renamed else text
 
     def words(self, node: Node) -> tuple[Word, ...]:
         items = node.items if isinstance(node, Seq) else (node,)
@@ -118,7 +148,7 @@ class SpecReader:
         return word is not None and word.text == "true"
 
     def mapping(self, node: Node | None, wanted: str) -> Map | None:
-        if node is None:
+        if node is None or self.is_nothing(node):
             return None
         if not isinstance(node, Map):
             self.problem("wrong-type", f"{wanted} is a mapping", node.span)
@@ -141,8 +171,8 @@ class SpecReader:
         """Return the entries of a mapping of names, refusing what is no name."""
         found = []
         for key, value in m.entries if (m := self.mapping(node, what)) else ():
-            if NAME.fullmatch(key.text):
-                found.append((Word(key.text, key.span), value))
+            if NAME.fullmatch(name := self.small(key.text)):
+                found.append((Word(name, key.span), value))
             else:
                 self.problem(
                     "wrong-name",
@@ -159,7 +189,7 @@ class SpecReader:
 
     def point_of(self, word: Word, node: Node) -> Point | None:
         stage, at, mark = word.text.partition("@")
-        stage = stage.strip()
+        stage = self.small(stage.strip())
         if not NAME.fullmatch(stage):
             self.problem("wrong-name", f"`{stage}` is not the name of a stage", word.span)
             return None

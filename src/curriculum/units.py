@@ -91,7 +91,8 @@ def parse_amount(text: str) -> Amount:
     if not match:
         raise ValueProblem(
             f"`{_shown(text)}` is not an amount",
-            "write tokens (`5.2T`, `650_000`), `2000 steps`, `558K seqs` or a share (`10%`)",
+            _amount_help(text)
+            or "write tokens (`5.2T`, `650_000`), `2000 steps`, `558K seqs` or a share (`10%`)",
         )
     unit = _UNITS[match[3].removesuffix("s")]
     value = _decimal(match[1]) * _SUFFIXES[match[2]]
@@ -225,7 +226,19 @@ def _shown(text: str) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
+def _amount_help(text: str) -> str | None:
+    """Say what was meant by `8t`, `8TB` or `8,000,000`."""
+    plain = text.strip().replace(",", "_" if re.fullmatch(r"[0-9]+(,[0-9]{3})+", text) else ",")
+    small = re.fullmatch(r"([0-9._]+)\s*([kmbt])[bB]?", plain, re.IGNORECASE)
+    meant = f"{small[1]}{small[2].upper()}" if small else plain
+    return f"did you mean {meant}?" if meant != text and _AMOUNT.fullmatch(meant) else None
+
+
 def _number_help(text: str) -> str | None:
+    amount = _AMOUNT.fullmatch(text.strip())
+    if amount and amount[2] and not amount[3]:
+        count = _decimal(amount[1]) * _SUFFIXES[amount[2]]
+        return f"write {int(count):_}" if count.denominator == 1 else None
     if text.strip().lower().lstrip("+-.") in ("nan", "inf", "infinity"):
         return "write a finite number, or the word `unknown`"
     if text.strip().endswith("%"):

@@ -4,8 +4,9 @@ A table maps a key to what it takes and what it means. What it takes is a name t
 turns into JSON Schema and that errors show to the reader.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,3 +158,29 @@ OPTIMIZER_VALUES: Mapping[str, tuple[str, ...]] = {
     "muon": ("update_rms", "weight_decay", *OPTIMIZER_DEFAULTS["muon"]),
     "adamw": ("weight_decay", *OPTIMIZER_DEFAULTS["adamw"]),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Which values a number may have, and these in words."""
+
+    words: str
+    holds: Callable[[Fraction], bool]
+
+
+_BELOW_ONE = Range("lies in 0..1, 1 left out", lambda x: 0 <= x < 1)
+_ABOVE_ZERO = Range("is greater than 0", lambda x: x > 0)
+_SWITCH = Range("is true or false", lambda _: False)
+
+OPTIMIZER_RANGES: Mapping[str, Range] = {
+    "update_rms": _ABOVE_ZERO,
+    "weight_decay": Range("is not negative", lambda x: x >= 0),
+    "momentum": _BELOW_ONE,
+    "nesterov": _SWITCH,
+    "ns_steps": Range("is a whole number from 1 on", lambda x: x >= 1 and x.denominator == 1),
+    "beta1": _BELOW_ONE,
+    "beta2": _BELOW_ONE,
+    "eps": _ABOVE_ZERO,
+    "clip_norm": _ABOVE_ZERO,
+}
+"""What an optimizer's values may be."""

@@ -102,7 +102,11 @@ FAILS: dict[str, list[tuple[str, str]]] = {
     "rates-are-not-negative": [
         (
             small(("to: 10%", "to: -1e-4"), ("    carry: all", "    carry: none\n    lr: 1e-3")),
-            "21:9 error the learning rate of `llm` falls to -0.0001 in stage `first`",
+            "13:27 error the learning rate of `llm` falls to -0.0001 in stage `first`",
+        ),
+        (
+            eyes(("lr: 1e-3", "lr: [{shape: linear, from: -1e-3, to: 0}]")),
+            "19:32 error the learning rate of `llm` falls to -0.001 in stage `first`",
         ),
         (
             small(
@@ -111,6 +115,39 @@ FAILS: dict[str, list[tuple[str, str]]] = {
             ),
             "20:24 error the loss weight of `next_token` falls to -1 in stage `first`",
         ),
+    ],
+    "rates-are-below-one": [
+        (
+            small(("to: 1e-3", "to: 1e3")),
+            "12:36 warning the learning rate of `llm` rises to 1000 in stage `first`",
+        ),
+        (
+            eyes(("lr: 1e-3", "lr: 1e3")),
+            "19:9 warning the learning rate of `llm` rises to 1000 in stage `first`",
+        ),
+        (
+            small(("to: 10%", "to: 5")),
+            "13:27 warning the learning rate of `llm` rises to 5 in stage `first`",
+        ),
+    ],
+    "warm-ups-end-in-their-stage": [
+        (
+            small(("10 steps", "500 steps")),
+            "12:47 warning the warm-up of schedule `main` takes 500 steps, stage `first`, in which "
+            "it begins, has 489",
+        ),
+        (
+            small(("for: 10 steps", "until: 1_200_000")),
+            "12:49 warning the warm-up of schedule `main` takes 1,200,000 tokens, stage `first`, "
+            "in which it begins, has 1,000,000",
+        ),
+    ],
+    "rope-grows-with-context": [
+        (
+            small(("    rope.llm.base: 10_000\n", "")),
+            "32:14 warning stage `second` grows the context of `llm` from 128 to 256 and leaves "
+            "its RoPE base at 10000",
+        )
     ],
     "every-trained-module-moves": [
         (
@@ -130,7 +167,7 @@ FAILS: dict[str, list[tuple[str, str]]] = {
     ],
     "rope-never-shrinks-unsaid": [
         (
-            small(("{tokens: keep}", "{tokens: keep}\n    rope.llm.base: 20_000"))
+            small(("rope.llm.base: 10_000", "rope.llm.base: 20_000"))
             + THIRD
             + "    seq_len: 256\n    batch: {seqs: 8}\n",
             "37:11 error stage `third` takes `llm` from `second` at RoPE base 20000 and goes on "
@@ -140,7 +177,7 @@ FAILS: dict[str, list[tuple[str, str]]] = {
     "context-never-shrinks-unsaid": [
         (
             SMALL + THIRD,
-            "36:11 error stage `third` takes `llm` from `second` at a context of 256 and goes on "
+            "37:11 error stage `third` takes `llm` from `second` at a context of 256 and goes on "
             "at 128",
         )
     ],
@@ -352,7 +389,7 @@ def test_a_cap_is_told_once_on_a_path() -> None:
 def test_context_and_rope_may_shrink_where_the_stage_says_so() -> None:
     text = SMALL + THIRD + "    seq_len: 128\n    batch: {seqs: 16}\n"
     assert said(plan_of(text), "context-never-shrinks-unsaid") == []
-    text = small(("{tokens: keep}", "{tokens: keep}\n    rope.llm.base: 20_000")) + THIRD
+    text = small(("rope.llm.base: 10_000", "rope.llm.base: 20_000")) + THIRD
     assert said(plan_of(text + "    rope.llm.base: 10_000\n"), "rope-never-shrinks-unsaid") == []
 
 

@@ -59,7 +59,7 @@ def test_stop_at_and_resume_and_audit(lock: Path, capsys: pytest.CaptureFixture[
     [
         ("late@end", "no stage `late`"),
         ("text@9 parsecs", "is not an amount"),
-        ("text@step 9", "lies behind the end"),
+        ("text@step 9", "lies past the end"),
     ],
 )
 def test_a_mark_that_is_none_is_refused(

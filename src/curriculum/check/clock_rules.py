@@ -1,10 +1,10 @@
 """Rules about steps and learning rates: whole steps, continuity, warm-ups"""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from curriculum.check.places import related_place
-from curriculum.curve import Curve
-from curriculum.errors import Diagnostic, Severity
+from curriculum.check.places import piece_place, related_place
+from curriculum.curve import Curve, Piece
+from curriculum.errors import Diagnostic, Severity, Span
 from curriculum.plan import Plan, Stage
 from curriculum.units import rounded_in_words
 
@@ -58,32 +58,80 @@ def carried_modules_go_on_at_their_rate(plan: Plan) -> Iterator[Diagnostic]:
 
 def rates_are_not_negative(plan: Plan) -> Iterator[Diagnostic]:
     """No learning rate and no weight of a loss falls below 0."""
-    for stage in plan.stages:
-        for key, curves in (("lr", stage.lr), ("loss", stage.loss)):
-            for name, curve in curves.items():
-                lowest = _lowest(curve)
-                if lowest < 0:
-                    what = "learning rate" if key == "lr" else "loss weight"
-                    yield Diagnostic(
-                        "rates-are-not-negative",
-                        f"the {what} of `{name}` falls to {lowest:.6g} in stage `{stage.name}`",
-                        plan.place(f"stages.{stage.name}.{key}.{name}"),
-                        "let it end at 0 or above",
-                    )
+
+    def falls(stage: Stage, kind: str, name: str, piece: Piece) -> Diagnostic | None:
+        lowest = min(piece.a, piece.b)
+        if lowest >= 0:
+            return None
+        what = "learning rate" if kind == "lr" else "loss weight"
+        return Diagnostic(
+            "rates-are-not-negative",
+            f"the {what} of `{name}` falls to {float(lowest):.6g} in stage `{stage.name}`",
+            piece_place(plan, stage, kind, name, piece, "to" if piece.b < 0 else "from"),
+            "let it end at 0 or above",
+        )
+
+    yield from _once_a_place(plan, falls)
+
+
+def rates_are_below_one(plan: Plan) -> Iterator[Diagnostic]:
+    """No learning rate is above 1: most often a minus sign was lost."""
+
+    def rises(stage: Stage, kind: str, name: str, piece: Piece) -> Diagnostic | None:
+        highest = max(piece.a, piece.b)
+        if kind != "lr" or highest <= 1:
+            return None
+        return Diagnostic(
+            "rates-are-below-one",
+            f"the learning rate of `{name}` rises to {float(highest):.6g} in stage `{stage.name}`",
+            piece_place(plan, stage, kind, name, piece, "to" if piece.b > 1 else "from"),
+            "did you lose a minus sign?",
+            Severity.WARNING,
+        )
+
+    yield from _once_a_place(plan, rises)
 
 
 def every_trained_module_moves(plan: Plan) -> Iterator[Diagnostic]:
     """A module that a stage trains has a learning rate other than 0 at some step."""
-    for stage in plan.stages:
-        for target, curve in stage.lr.items():
-            if curve is not None and _is_zero(curve):
-                yield Diagnostic(
-                    "every-trained-module-moves",
-                    f"`{target}` is trained in stage `{stage.name}` at a learning rate of 0",
-                    plan.place(f"stages.{stage.name}.lr.{target}"),
-                    f"leave `{target}` out of `train`",
-                    Severity.WARNING,
-                )
+
+    def rests(stage: Stage, kind: str, name: str, piece: Piece) -> Diagnostic | None:
+        curve = stage.lr.get(name) if kind == "lr" else None
+        if curve is None or not _is_zero(curve):
+            return None
+        return Diagnostic(
+            "every-trained-module-moves",
+            f"`{name}` is trained in stage `{stage.name}` at a learning rate of 0",
+            piece_place(plan, stage, kind, name, piece, "from"),
+            f"leave `{name}` out of `train`",
+            Severity.WARNING,
+        )
+
+    yield from _once_a_place(plan, rests)
+
+
+def warm_ups_end_in_their_stage(plan: Plan) -> Iterator[Diagnostic]:
+    """A warm-up is over before the stage ends in which it begins."""
+
+    def goes_on(stage: Stage, kind: str, name: str, piece: Piece) -> Diagnostic | None:
+        if kind != "lr" or piece.end is None or piece.shape != "linear" or piece.b <= piece.a:
+            return None
+        ride, end = stage.rides[name], stage.steps
+        if piece.unit == "tokens":
+            end = stage.budget.tokens
+        is_first = piece.start == 0 and ride.tokens_before == 0
+        if ride.schedule is None or not is_first or piece.end <= end:
+            return None
+        return Diagnostic(
+            "warm-ups-end-in-their-stage",
+            f"the warm-up of schedule `{ride.schedule}` takes {piece.end:,} {piece.unit}, "
+            f"stage `{stage.name}`, in which it begins, has {end:,}",
+            piece_place(plan, stage, kind, name, piece, "for", "until"),
+            "make it shorter",
+            Severity.WARNING,
+        )
+
+    yield from _once_a_place(plan, goes_on)
 
 
 def first_steps_learn(plan: Plan) -> Iterator[Diagnostic]:
@@ -137,7 +185,18 @@ def _left_rate(plan: Plan, stage: Stage, target: str) -> tuple[Stage, float] | N
     return None
 
 
-def _lowest(curve: Curve | None) -> float:
-    """Return the lowest value of a curve: every shape runs between its ends."""
-    ends = [float(end) for p in curve.pieces for end in (p.a, p.b)] if curve else []
-    return min(ends, default=0.0)
+def _once_a_place(
+    plan: Plan, found: Callable[[Stage, str, str, Piece], Diagnostic | None]
+) -> Iterator[Diagnostic]:
+    """Look at every piece of every curve; what several targets or stages share is told once."""
+    told: set[Span] = set()
+    for stage in plan.stages:
+        for kind, curves in (("lr", stage.lr), ("loss", stage.loss)):
+            for name, curve in curves.items():
+                for piece in curve.pieces if curve is not None else ():
+                    finding = found(stage, kind, name, piece)
+                    if finding is None or finding.span in told:
+                        continue
+                    if finding.span is not None:
+                        told.add(finding.span)
+                    yield finding

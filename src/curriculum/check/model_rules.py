@@ -37,6 +37,29 @@ def rope_never_shrinks_unsaid(plan: Plan) -> Iterator[Diagnostic]:
                 )
 
 
+def rope_grows_with_context(plan: Plan) -> Iterator[Diagnostic]:
+    """A stage that reads longer sequences than the one its LLM comes from raises the RoPE base, or
+    says the one that it keeps."""
+    for stage in plan.stages:
+        for module, rope in stage.rope.items():
+            start = stage.init[module]
+            parent = _parent(plan, start)
+            if parent is None or parent.rope.get(module) != rope or _says(plan, stage, "rope"):
+                continue
+            before, now = parent.at(start.step).seq_len, stage.at(0).seq_len
+            if now > before:
+                yield Diagnostic(
+                    "rope-grows-with-context",
+                    f"stage `{stage.name}` grows the context of `{module}` from {before:,} to "
+                    f"{now:,} and leaves its RoPE base at {decimal_words(rope.base)}",
+                    plan.place(f"stages.{stage.name}.seq_len"),
+                    f"raise it, or say `rope.{module}.base: {decimal_words(rope.base)}` "
+                    "to show that it is meant",
+                    Severity.WARNING,
+                    related_place(plan, "the base that is kept", f"stages.{parent.name}.rope"),
+                )
+
+
 def context_never_shrinks_unsaid(plan: Plan) -> Iterator[Diagnostic]:
     """A stage does not read shorter sequences than the one its LLM comes from, unless it says its
     `seq_len`."""

@@ -1,5 +1,6 @@
 """Places in a plan's text that findings point at beside their own"""
 
+from curriculum.curve import Curve, Piece
 from curriculum.errors import Related, Span
 from curriculum.plan import Plan, Stage
 
@@ -15,3 +16,46 @@ def mixture_place(plan: Plan, stage: Stage, source: str) -> Span | None:
     above = f"stages.{stage.name}.mixture"
     named = [p for p in plan.places if p.startswith(f"{above}.") and p.endswith(f".{source}")]
     return plan.place(named[0] if named else above)
+
+
+def piece_place(
+    plan: Plan, stage: Stage, kind: str, name: str, piece: Piece, *keys: str
+) -> Span | None:
+    """Return the place of one of the keys of a curve's piece, else of what is around it.
+
+    `kind` is `lr` or `loss`, `name` the target or the term.
+    """
+    ride = stage.rides[name] if kind == "lr" else None
+    if ride is not None and ride.schedule is not None:
+        above = [f"schedules.{ride.schedule}"]
+        index = _pieces_of(plan, stage, name).index(_on_clock(stage, name, piece))
+    else:
+        curves: dict[str, Curve | None] = getattr(stage, kind)
+        curve = curves[name]
+        own = [f"stages.{stage.name}.{kind}.{name}", f"stages.{stage.name}.{kind}"]
+        above = [path for whole in own for path in (whole, f"{whole}.curve")]
+        index = curve.pieces.index(piece) if curve is not None else 0
+    items = [f"{path}[{index}]" for path in above]
+    paths = [*(f"{item}.{key}" for item in items for key in keys), *items]
+    return plan.place(next((path for path in paths if path in plan.places), above[0]))
+
+
+def _pieces_of(plan: Plan, stage: Stage, target: str) -> list[tuple[str, int]]:
+    """Return the pieces of a schedule in order, as all riders of one clock see them."""
+    ride = stage.rides[target]
+    found = {
+        _on_clock(rider, name, piece): None
+        for rider in plan.stages
+        for name, other in rider.rides.items()
+        if (other.schedule, other.instance) == (ride.schedule, ride.instance)
+        and (curve := rider.lr[name]) is not None
+        for piece in curve.pieces
+    }
+    return list(found)
+
+
+def _on_clock(stage: Stage, target: str, piece: Piece) -> tuple[str, int]:
+    """Return where a piece begins on its schedule's clock, whichever stage sees it."""
+    ride = stage.rides[target]
+    before = ride.tokens_before if piece.unit == "tokens" else ride.steps_before
+    return piece.unit, before + piece.start

@@ -60,7 +60,7 @@ def step_of(plan: Plan, point: str) -> tuple[Stage, int]:
             raise CurriculumError("a mark is in tokens, `step N`, `N seqs` or a share")
     if step > stage.steps:
         raise CurriculumError(
-            f"`{mark}` lies behind the end of `{name}`: it has {stage.steps:,} steps "
+            f"`{mark}` lies past the end of `{name}`: it has {stage.steps:,} steps "
             f"and {stage.budget.tokens:,} tokens"
         )
     return stage, step

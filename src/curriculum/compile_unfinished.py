@@ -1,0 +1,78 @@
+"""What can still be said of a stage that was refused, or whose parents were"""
+
+from curriculum.compile_clocks import check_schedule
+from curriculum.compile_init import report_unsaid
+from curriculum.compile_mixture import check_unfinished as check_mixture
+from curriculum.compile_optimizer import optimizer_named
+from curriculum.compile_state import State
+from curriculum.nodes import Node
+from curriculum.spec import StageSpec
+from curriculum.spec_curve import read_curve, read_ride
+from curriculum.spec_mixture import read_ratio
+from curriculum.spec_reader import SpecReader
+
+
+def check_unfinished(state: State, name: str) -> None:
+    """Check what a stage says by itself; what hangs on the values of a refused parent waits."""
+    spec = state.spec.stages[name]
+    if spec.mixture is not None:
+        check_mixture(state, spec.mixture)
+    for ride in (spec.lr, *(spec.lr_by_target or {}).values()):
+        if ride is not None and ride.schedule is not None:
+            check_schedule(state, ride.schedule)
+    if spec.optimizer is not None:
+        optimizer_named(state, spec.optimizer)
+    for dotted, _, node in spec.dotted:
+        _check_value(state, dotted[0], node)
+    _check_batch(state, spec)
+    in_a_ring = any(problem.rule == "cycle" for problem in state.problems)
+    if not in_a_ring and "carry" not in spec.said and (stateful := _stateful(state, spec)):
+        report_unsaid(state, spec, stateful)
+
+
+def _check_batch(state: State, spec: StageSpec) -> None:
+    if spec.keep is not None and spec.seq_len is not None and "batch" not in spec.said:
+        state.report(
+            "batch-with-context",
+            f"stage `{spec.name.text}` changes the context and does not say its batch",
+            spec.seq_len.span,
+            "add `batch: {tokens: keep}` or `batch: {seqs: keep}`",
+        )
+
+
+def _check_value(state: State, key: str, node: Node) -> None:
+    reader = SpecReader(state.problems)
+    match key:
+        case "rope":
+            reader.number(node)
+        case "lr":
+            read_ride(reader, node)
+        case "mixture":
+            read_ratio(reader, node)
+        case "loss" | "set":
+            read_curve(reader, node)
+
+
+def _stateful(state: State, spec: StageSpec) -> dict[str, str]:
+    """Return the modules that a named parent surely trained, each with that parent."""
+    found = {}
+    for module, point in (spec.init or {}).items():
+        parent = state.spec.stages.get(point.stage) if point is not None else None
+        if point is not None and parent is not None and module in _trained(state, parent):
+            found[module] = point.stage
+    if spec.init_all is not None and (parent := state.spec.stages.get(spec.init_all.stage)):
+        found = dict.fromkeys(_trained(state, parent), spec.init_all.stage)
+    return dict(sorted(found.items()))
+
+
+def _trained(state: State, spec: StageSpec, depth: int = 0) -> set[str]:
+    """Return the modules that a stage says it trains; nothing where that could not be read."""
+    if spec.train is not None:
+        return {word.text.partition("/")[0] for word in spec.train} & set(state.modules)
+    kept = (
+        state.spec.stages.get(spec.keep.stage) if spec.keep and "train" not in spec.said else None
+    )
+    if kept is None or depth > len(state.spec.stages):
+        return set()
+    trained = _trained(state, kept, depth + 1)
+    return trained if spec.init is None else trained & set(spec.init)
