@@ -272,8 +272,8 @@ def train(
 ) -> tuple[dict[str, Any], float]:
     """Train the plan as `curriculum train` does; return its summary and the wall time in s."""
     from curriculum.train.console import Console
+    from curriculum.train.execute import Request, run_plan
     from curriculum.train.launch import Launch, default_threads
-    from curriculum.train.session import Request, run_plan
 
     launch = Launch(
         data=asked.data,

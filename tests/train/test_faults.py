@@ -27,6 +27,7 @@ from curriculum.train import groups, handover, loop, optimizer, step
 from curriculum.train.audit import Report, audit
 from curriculum.train.checkpoint import checkpoint_path
 from curriculum.train.console import Console
+from curriculum.train.execute import Request, run_plan
 from curriculum.train.feed import Drawn, open_reader
 from curriculum.train.groups import Group
 from curriculum.train.handover import Assembly, RunShelf
@@ -35,7 +36,6 @@ from curriculum.train.ledger import read
 from curriculum.train.loop import Job
 from curriculum.train.optimizer import StageOptimizer
 from curriculum.train.rundir import LEDGER, RunDir
-from curriculum.train.session import Request, run_plan
 from train.plans import MUON, small_stage
 from train.worlds import world_plan, write_world
 

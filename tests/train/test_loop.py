@@ -14,12 +14,12 @@ from curriculum.lock import with_digests, write_lock
 from curriculum.plan import Plan, Start
 from curriculum.train import checkpoint
 from curriculum.train.console import Console, Progress
+from curriculum.train.execute import Request, run_plan
 from curriculum.train.launch import Launch
 from curriculum.train.ledger import read
 from curriculum.train.loop import known, require_trainable, router_bias_rate
 from curriculum.train.position import Position
 from curriculum.train.rundir import LEDGER, METRICS
-from curriculum.train.session import Request, run_plan
 from train.worlds import world_plan, write_world
 
 

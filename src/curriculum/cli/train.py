@@ -85,8 +85,8 @@ def command(
         launches.prepare_environment()  # before torch is imported
         from curriculum.train.console import Console
         from curriculum.train.dry_run import table
+        from curriculum.train.execute import Request, dry_run_plan, run_plan
         from curriculum.train.position import Position
-        from curriculum.train.session import Request, dry_run_plan, run_plan
         from curriculum.train.summary import screen
     except ModuleNotFoundError as error:
         raise CurriculumError(

@@ -7,10 +7,10 @@ import pytest
 from curriculum.errors import RunError
 from curriculum.lock import write_lock
 from curriculum.train.console import Console
+from curriculum.train.execute import Request, dry_run_plan, run_plan
 from curriculum.train.launch import Launch
 from curriculum.train.position import Position
 from curriculum.train.rundir import read_manifest
-from curriculum.train.session import Request, dry_run_plan, run_plan
 from train.worlds import world_plan, write_world
 
 STOP = Position("text", 3)
