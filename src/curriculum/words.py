@@ -93,7 +93,7 @@ GROUP: Table = {
 
 CHECKPOINT: Table = {
     "gives": Word("names", "The modules that the outside checkpoint holds."),
-    "path": Word("text", "The safetensors file, relative to the launch's --data."),
+    "path": Word("text", "Folder of MODULE.safetensors files, relative to the launch's --data."),
     "weights": Word("name", "`new`: a proxy has no such checkpoint and starts with fresh weights."),
 }
 

@@ -95,3 +95,31 @@ def test_no_run_is_no_traceback(lock: Path, capsys: pytest.CaptureFixture[str]) 
     assert "is not a run" in capsys.readouterr().err
     assert train(lock, "--run", str(lock.parent / "none"), "--resume") == 2
     assert "no run to resume" in capsys.readouterr().err
+
+
+def test_a_run_that_differs_from_its_plan_does_not_end_well(
+    lock: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = lock.parent / "run"
+    options = ["--run", str(folder), "--no-evaluate"]
+    assert train(lock, *options, "--stop-at", "text@50%") == 0
+    ledger = folder / "ledger.jsonl"
+    first, *rest = ledger.read_text().splitlines(keepends=True)
+    edited = json.loads(first) | {"tokens": 65}
+    ledger.write_text("".join([json.dumps(edited) + "\n", *rest]))
+    assert train(lock, *options, "--resume", "--stop-at", "text@end") == 1
+    assert "step 0" in capsys.readouterr().out
+
+
+def test_an_edited_lock_of_a_run_is_refused_before_a_step(
+    lock: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = lock.parent / "run"
+    options = ["--run", str(folder), "--no-evaluate"]
+    assert train(lock, *options, "--stop-at", "text@50%") == 0
+    kept = folder / "lock.json"
+    kept.write_text(kept.read_text().replace('"own_seed": false', '"own_seed": true', 1))
+    before = (folder / "ledger.jsonl").read_bytes()
+    assert train(lock, *options, "--resume") == 1
+    assert "edited by hand" in capsys.readouterr().err
+    assert (folder / "ledger.jsonl").read_bytes() == before

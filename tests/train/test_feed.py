@@ -7,6 +7,7 @@ import pytest
 from curriculum.data.store import Source
 from curriculum.data.stream import Reads
 from curriculum.errors import RunError
+from curriculum.models.shapes import DecoderShape, VitShape
 from curriculum.plan import Start
 from curriculum.train.feed import draw, histories, open_data, open_reader, unit_of
 from train.worlds import world_plan, world_sources, write_world
@@ -99,3 +100,23 @@ def test_an_image_longer_than_the_context_is_refused_with_the_stages_name(
     small = replace(coca, batch=replace(coca.batch, pieces=(piece,)))
     with pytest.raises(RunError, match="stage `vit-coca`: .*no row of 4 holds"):
         draw(open_reader(plan, small, sources), 0, 1)
+
+
+def test_data_that_the_plan_cannot_read_are_refused_before_the_first_step(tmp_path: Path) -> None:
+    plan = world_plan()
+    write_world(tmp_path)
+    llm, vit = plan.modules["llm"], plan.modules["vit"]
+    assert isinstance(llm.shape, DecoderShape)
+    assert isinstance(vit.shape, VitShape)
+    small = replace(llm, shape=replace(llm.shape, vocab=4))
+    few = replace(plan, modules={**plan.modules, "llm": small})
+    with pytest.raises(RunError, match=r"module `llm` has a vocab of 4"):
+        open_data(few, few.stages, tmp_path)
+    coarse = replace(vit, shape=replace(vit.shape, patch=8))
+    other = replace(plan, modules={**plan.modules, "vit": coarse})
+    with pytest.raises(RunError, match=r"prepared for patches of 4 pixels .* the ViT has 8"):
+        open_data(other, other.stages, tmp_path)
+    source = replace(plan.sources["english"], path="captions")
+    mixed = replace(plan, sources={**plan.sources, "english": source})
+    with pytest.raises(RunError, match=r"`english` is text in the plan, its data are image-text"):
+        open_data(mixed, mixed.stages, tmp_path)

@@ -70,12 +70,26 @@ def test_where_all_are_damaged_the_run_begins_anew(run: RunDir) -> None:
     (run.checkpoint("text", 6) / "state.json").unlink()
     lines, said = rewound(run)
     assert lines == []
-    assert said[-1] == "taking the one before: none, so the run begins anew"
+    assert said[-2:] == [
+        "taking the one before: none, so the run begins anew",
+        "the checkpoint text/8 is missing: done again from there: text, vit-coca",
+    ]
+
+
+def test_a_ledger_shorter_than_its_checkpoint_goes_back_to_the_one_before(run: RunDir) -> None:
+    keep(run, ("text", 6), ("text", 8), ("vit-coca", 1), ("vit-coca", 2))
+    run.cut_back("vit-coca", 1)  # the last line was lost
+    lines, said = rewound(run)
+    assert lines[-1] == ("vit-coca", 0)
+    assert next_step(run.checkpoints, PLAN.stage("vit-coca")) == 1
+    assert said == ["the ledger does not reach vit-coca/2: taking the checkpoint before"]
 
 
 def test_what_follows_a_stage_that_is_made_again_is_made_again(run: RunDir) -> None:
     keep(run, ("text", 6), ("vit-coca", 1))  # the end of `text` was deleted
-    assert rewound(run)[0][-1] == ("text", 5)
+    lines, said = rewound(run)
+    assert lines[-1] == ("text", 5)
+    assert said == ["the checkpoint text/8 is missing: done again from there: text, vit-coca"]
     assert next_step(run.checkpoints, PLAN.stage("vit-coca")) == 0
 
 

@@ -37,3 +37,9 @@ def test_another_thread_changes_nothing() -> None:
     thread.start()
     thread.join()
     assert during == [before]
+
+
+def test_a_lost_terminal_is_a_wish_too() -> None:
+    with Signals() as signals:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert signals.received is signal.SIGHUP

@@ -123,6 +123,10 @@ def command(
         document = {**document, "format": 1, "findings": [finding_json(f) for f in findings]}
         text = json.dumps(document, indent=2, allow_nan=False)
     sys.stdout.write(text + "\n")
+    # A run that was stopped on purpose is not finished; everything else the audit says is wrong.
+    said = document.get("audit", {}).get("findings", [])
+    if any(finding["rule"] != "run-not-finished" for finding in said):
+        raise typer.Exit(1)
 
 
 def _plan(file: Path, settings: list[str] | None) -> "tuple[Plan, str, tuple[Diagnostic, ...]]":

@@ -13,6 +13,7 @@ import torch
 
 from curriculum.data.store import Source
 from curriculum.errors import RunError
+from curriculum.lock import read_lock
 from curriculum.plan import Plan
 from curriculum.train.audit import audit
 from curriculum.train.console import Console
@@ -22,7 +23,7 @@ from curriculum.train.feed import open_data
 from curriculum.train.launch import Launch, start
 from curriculum.train.loop import Job, require_trainable, train
 from curriculum.train.position import Position, rewind
-from curriculum.train.rundir import RunDir
+from curriculum.train.rundir import LOCK, RunDir, read_text
 from curriculum.train.summary import summarise
 
 
@@ -85,6 +86,9 @@ def _job(plan: Plan, launch: Launch, console: Console, decode: Decode) -> Job:
 def _opened(request: Request, manifest: Mapping[str, Any]) -> RunDir:
     # `--stage` after `--stage` goes on in one directory, each time with --resume.
     if request.resume:
+        lock = request.run / LOCK
+        if lock.is_file():
+            read_lock(read_text(lock), str(lock))  # an edited lock is refused before the first step
         return RunDir.open_existing(request.run, request.lock_text, manifest)
     return RunDir.open_new(request.run, request.lock_text, manifest)
 

@@ -10,6 +10,7 @@ from curriculum.data.packed import Packed
 from curriculum.data.store import DataError, Source, Unit, open_source
 from curriculum.data.stream import Reads
 from curriculum.errors import RunError
+from curriculum.models.shapes import CaptionerShape, DecoderShape, TextTowerShape, VitShape
 from curriculum.plan import Plan, Stage
 
 
@@ -32,9 +33,39 @@ def open_data(plan: Plan, stages: Sequence[Stage], data: Path) -> dict[str, Sour
                 f"{error}; the laptop plan's data are made by "
                 f"`python -m curriculum.data.demo {data}`"
             ) from None
+        _require_fit(plan, name, source)
         # Rows are named by the plan's word for the source, whatever its folder calls itself.
         found[name] = replace(source, about=replace(source.about, name=name))
     return found
+
+
+def _require_fit(plan: Plan, name: str, source: Source) -> None:
+    """Refuse data that the plan's source and modules cannot read; RunError says which."""
+    planned, about = plan.sources[name], source.about
+    if (planned.modality == "text") != (about.modality == "text"):
+        raise RunError(
+            f"source `{name}` is {planned.modality} in the plan, its data are {about.modality}"
+        )
+    largest = int(source.tokens.max(initial=0))
+    for module in plan.modules.values():
+        shape = module.shape
+        if isinstance(shape, DecoderShape | TextTowerShape | CaptionerShape):
+            if largest >= shape.vocab:
+                raise RunError(
+                    f"source `{name}` holds token {largest}, module `{module.name}` has a vocab of "
+                    f"{shape.vocab}"
+                )
+        elif isinstance(shape, VitShape) and about.modality != "text":
+            _require_patches(name, source, shape)
+
+
+def _require_patches(name: str, source: Source, shape: VitShape) -> None:
+    side, merge = source.about.patch_px, source.about.merge
+    if (shape.patch, shape.merge) != (side, merge):
+        raise RunError(
+            f"source `{name}` was prepared for patches of {side} pixels merged {merge} x {merge}, "
+            f"the ViT has {shape.patch} and {shape.merge}"
+        )
 
 
 def open_reader(plan: Plan, stage: Stage, sources: Mapping[str, Source]) -> StageReader:

@@ -178,6 +178,8 @@ class _StageRun:
             self._metric(step, {"event": "not_finite", "message": str(error)})
             self.run.sync()
             raise
+        except ValueError as error:  # what the models refuse of a batch
+            raise RunError(f"stage `{self.stage.name}`, step {step}: {error}") from None
         line = self.meter.read(self.stage.name, step, drawn.micro_batches, drawn.drawn_hash, losses)
         self.run.append_ledger(line)
         now_s = time.perf_counter()

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a wish: the step is finished, the checkpoint written, then it stops"""
+"""SIGINT, SIGTERM, SIGHUP as a wish: the step is finished, the checkpoint written, then it stops"""
 
 import signal
 import threading
@@ -6,7 +6,7 @@ from types import FrameType, TracebackType
 
 
 class Signals:
-    """While entered, notes the first of SIGINT and SIGTERM; a second SIGINT interrupts at once.
+    """While entered, notes the first of the three; a second SIGINT interrupts at once.
 
     Outside the main thread nothing can be noted, and nothing is changed.
     """
@@ -17,7 +17,7 @@ class Signals:
 
     def __enter__(self) -> "Signals":
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 self._before[number] = signal.signal(number, self._note)
         return self
 
