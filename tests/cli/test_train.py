@@ -123,3 +123,18 @@ def test_an_edited_lock_of_a_run_is_refused_before_a_step(
     assert train(lock, *options, "--resume") == 1
     assert "edited by hand" in capsys.readouterr().err
     assert (folder / "ledger.jsonl").read_bytes() == before
+
+
+def test_a_plan_that_no_memory_holds_is_refused_with_both_numbers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = {"SC_PHYS_PAGES": 1, "SC_PAGE_SIZE": 2**30}
+    monkeypatch.setattr("os.sysconf", pages.__getitem__)
+    assert run(["train", "plans/kimi-vl.yaml", "--dry-run", "--device", "cpu"]) == 2
+    assert "59 GiB in fp32 without gradients; this machine has 1 GiB" in capsys.readouterr().err
+
+
+def test_a_rate_that_no_weight_can_hold_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    setting = "schedules.pretrain=[{shape: constant, from: 1e39}]"
+    assert run(["plan", "plans/kimi-vl-laptop.yaml", "--set", setting]) == 1
+    assert "error[rates-are-below-one]" in capsys.readouterr().err

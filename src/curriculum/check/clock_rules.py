@@ -12,6 +12,10 @@ MIN_STEPS = 3
 """Below this a stage has no step that is neither its first nor its last."""
 
 
+FLOAT32_MAX = 3.4e38
+"""About the largest number that weights can hold: beyond, no step can be done."""
+
+
 def budgets_become_whole_steps(plan: Plan) -> Iterator[Diagnostic]:
     """What a stage plans differs by less than a step from what it asked: upwards, or downwards
     where it says `round: down`."""
@@ -86,7 +90,7 @@ def rates_are_below_one(plan: Plan) -> Iterator[Diagnostic]:
             f"the learning rate of `{name}` rises to {float(highest):.6g} in stage `{stage.name}`",
             piece_place(plan, stage, kind, name, piece, "to" if piece.b > 1 else "from"),
             "did you lose a minus sign?",
-            Severity.WARNING,
+            Severity.ERROR if highest > FLOAT32_MAX else Severity.WARNING,
         )
 
     yield from _once_a_place(plan, rises)

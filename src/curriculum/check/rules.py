@@ -33,7 +33,7 @@ RULES: tuple[Rule, ...] = (
     _rule(Severity.ERROR, clock_rules.budgets_become_whole_steps),
     _rule(Severity.ERROR, clock_rules.carried_modules_go_on_at_their_rate),
     _rule(Severity.ERROR, clock_rules.rates_are_not_negative),
-    _rule(Severity.WARNING, clock_rules.rates_are_below_one),
+    _rule(Severity.ERROR, clock_rules.rates_are_below_one),
     _rule(Severity.WARNING, clock_rules.warm_ups_end_in_their_stage),
     _rule(Severity.WARNING, clock_rules.every_trained_module_moves),
     _rule(Severity.INFO, clock_rules.first_steps_learn),

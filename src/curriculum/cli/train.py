@@ -58,7 +58,8 @@ def command(
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.AUTO,
     precision: Annotated[Precision, typer.Option(help="In what to compute.")] = Precision.FP32,
     threads: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="CPU threads; 2 if there are cores.")
+        int | None,
+        typer.Option(min=1, max=1024, metavar="N", help="CPU threads; 2 if there are cores."),
     ] = None,
     micro_batch: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Sequences computed at once.")

@@ -3,6 +3,7 @@
 plan + lock text + launch --> RunDir (new, or resumed and rewound) --> train --> audit --> summary
 """
 
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from curriculum.train.loop import Job, require_trainable, train
 from curriculum.train.position import Position, rewind
 from curriculum.train.rundir import LOCK, RunDir, read_text
 from curriculum.train.summary import summarise
+
+FP32_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,22 @@ def dry_run_plan(plan: Plan, launch: Launch, console: Console) -> list[Timed]:
 def _job(plan: Plan, launch: Launch, console: Console, decode: Decode) -> Job:
     require_trainable(plan)
     device = start(launch)
+    _require_memory(plan, device)
     return Job(plan, launch, device, open_data(plan, plan.stages, launch.data), decode, console)
+
+
+def _require_memory(plan: Plan, device: torch.device) -> None:
+    """Refuse a plan whose weights alone do not fit: the kernel would end the run without a word."""
+    if device.type != "cpu":
+        return
+    have_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for stage in plan.stages:
+        params = sum(plan.modules[name].shape.num_params() for name in stage.init)
+        if (want_bytes := params * FP32_BYTES) > have_bytes:
+            raise RunError(
+                f"stage `{stage.name}` has {params:,} parameters, {want_bytes / 2**30:,.0f} GiB in "
+                f"fp32 without gradients; this machine has {have_bytes / 2**30:,.0f} GiB"
+            )
 
 
 def _opened(request: Request, manifest: Mapping[str, Any]) -> RunDir:
