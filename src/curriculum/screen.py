@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 
-from curriculum.cost import CONVENTION, stage_flops
+from curriculum.cost import CONVENTION, known_flops, stage_flops
 from curriculum.curve import Curve
 from curriculum.plan import Plan, Provenance, Stage
 from curriculum.units import rate_in_words, rounded_in_words
@@ -91,9 +91,8 @@ def _stage_lines(plan: Plan, stage: Stage, figures: Figures, width: int) -> list
     bases = {f"{float(r.base):,.10g}" for r in stage.rope.values()}
     known = [x for x in figures.epochs.values() if x is not None]
     most = f"{float(max(known)):.3g}" if known else "?"
-    flops = stage_flops(plan, stage)
-    total = sum(x for x in flops.values() if x is not None)
-    partial = "+" if None in flops.values() else ""
+    total, missing = known_flops(stage_flops(plan, stage))
+    partial = "+" if missing else ""
     by_words: dict[str, list[str]] = {}
     for target, lr in figures.lr.items():
         by_words.setdefault(_lr_words(lr), []).append(target)
@@ -122,11 +121,10 @@ def _totals(plan: Plan) -> list[str]:
     asked = sum(s.budget.tokens for s in plan.stages)
     planned = sum(s.tokens for s in plan.stages)
     steps = sum(s.steps for s in plan.stages)
-    flops = [x for s in plan.stages for x in stage_flops(plan, s).values()]
-    known = sum(x for x in flops if x is not None)
-    words = f"{known:.3g}".replace("e+", "e") + (
-        " and more (+: not all known)" if None in flops else ""
-    )
+    flops = [known_flops(stage_flops(plan, stage)) for stage in plan.stages]
+    words = f"{sum(known for known, _ in flops):.3g}".replace("e+", "e")
+    if any(missing for _, missing in flops):
+        words += " and more (+: not all known)"
     beside = " of the known stages" if plan.unknown else ""
     return [
         f"total{beside}: asked {rounded_in_words(asked, 5)} tokens, planned {planned:,} in "

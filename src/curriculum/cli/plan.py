@@ -1,9 +1,7 @@
 """`curriculum plan`: compile, check, and print one screen; write and compare locks"""
 
 import json
-import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +17,7 @@ from curriculum.findings import finding_json, text_of
 from curriculum.lock import read_lock, write_lock
 from curriculum.plan import Plan, Stage
 from curriculum.screen import Figures, screen, stage_figures
+from curriculum.simulate.output import write_whole
 
 Out = Annotated[Path | None, typer.Option("-o", metavar="LOCK", help="Write the lock here.")]
 Against = Annotated[
@@ -49,7 +48,8 @@ def command(
         lock_file = file.with_suffix(".lock.json") if locked else against
         changed = _changed(plan, lock_file) if lock_file else []
         if out is not None:
-            write_atomically(out, write_lock(plan))
+            text = write_lock(plan)
+            write_whole(out, lambda path: path.write_text(text, encoding="utf-8", newline="\n"))
     if format is Format.JSON:
         print(json.dumps(_json(compiled, changed), indent=2))
     else:
@@ -75,24 +75,6 @@ def _require_lock_name(path: Path) -> None:
         is_lock = False
     if not is_lock:
         raise CurriculumError(f"{path}: is there and is no lock; move it away, or name another")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w",
-            dir=path.parent,
-            prefix=f".{path.name}.",
-            delete=False,
-            encoding="utf-8",
-            newline="\n",
-        ) as file:
-            file.write(text)
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
-    except OSError as error:
-        raise CurriculumError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def _changed(plan: Plan, path: Path) -> list[str]:
