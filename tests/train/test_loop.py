@@ -13,11 +13,12 @@ from curriculum.errors import RunError, StoppedError
 from curriculum.lock import with_digests, write_lock
 from curriculum.plan import Plan, Start
 from curriculum.train import checkpoint
+from curriculum.train.abilities import refuse_unable
 from curriculum.train.console import Console, Progress
 from curriculum.train.execute import Request, run_plan
 from curriculum.train.launch import Launch
 from curriculum.train.ledger import read
-from curriculum.train.loop import known, require_trainable, router_bias_rate
+from curriculum.train.loop import known, router_bias_rate
 from curriculum.train.position import Position
 from curriculum.train.rundir import LEDGER, METRICS
 from train.worlds import world_plan, write_world
@@ -253,10 +254,10 @@ def test_what_the_trainer_does_not_do_is_refused() -> None:
     text = plan.stage("text")
     odd = replace(text, settings={"llm/attention.window": text.loss["next_token"]})
     with pytest.raises(RunError, match="nothing here takes the setting llm/attention.window"):
-        require_trainable(replace(plan, stages=(odd,)))
+        refuse_unable(replace(plan, stages=(odd,)))
     lost = replace(text, loss={"distill": text.loss["next_token"]})
     with pytest.raises(RunError, match="no such loss term: distill"):
-        require_trainable(replace(plan, stages=(lost,)))
+        refuse_unable(replace(plan, stages=(lost,)))
 
 
 def test_the_experts_bias_moves_only_where_the_llm_is_trained() -> None:

@@ -16,13 +16,14 @@ from curriculum.data.store import Source
 from curriculum.errors import RunError
 from curriculum.lock import read_lock
 from curriculum.plan import Plan
+from curriculum.train.abilities import refuse_unable
 from curriculum.train.audit import audit
 from curriculum.train.console import Console
 from curriculum.train.dry_run import Timed, dry_run
 from curriculum.train.evaluate import Decode
 from curriculum.train.feed import open_data
 from curriculum.train.launch import Launch, start
-from curriculum.train.loop import Job, require_trainable, train
+from curriculum.train.loop import Job, train
 from curriculum.train.position import Position, rewind
 from curriculum.train.rundir import LOCK, RunDir, read_text
 from curriculum.train.summary import summarise
@@ -81,7 +82,7 @@ def dry_run_plan(plan: Plan, launch: Launch, console: Console) -> list[Timed]:
 
 
 def _job(plan: Plan, launch: Launch, console: Console, decode: Decode) -> Job:
-    require_trainable(plan)
+    refuse_unable(plan)
     device = start(launch)
     _require_memory(plan, device)
     return Job(plan, launch, device, open_data(plan, plan.stages, launch.data), decode, console)

@@ -17,7 +17,6 @@ import torch
 from curriculum.data.loader import prefetched
 from curriculum.data.store import Source
 from curriculum.errors import RunError, StoppedError
-from curriculum.models.vlm import TERMS
 from curriculum.plan import Now, Plan, Stage
 from curriculum.train import checkpoint
 from curriculum.train.console import Console, Progress
@@ -32,9 +31,6 @@ from curriculum.train.rundir import RunDir
 from curriculum.train.signals import Signals
 from curriculum.train.step import Crew, NotFiniteError, StepLosses, take_step
 
-ROUTER_BIAS = "router.bias_rate"
-"""The one setting of `set` that modules have: how fast the experts' bias moves."""
-
 _RATE_STEPS = 20  # steps over which tokens/s are averaged
 
 
@@ -48,20 +44,6 @@ class Job:
     sources: Mapping[str, Source]
     decode: Decode
     console: Console
-
-
-def require_trainable(plan: Plan) -> None:
-    """Refuse what the trainer does not do, before anything is written."""
-    for stage in plan.stages:
-        at = f"stage `{stage.name}`"
-        if unknown := sorted(set(stage.loss) - set(TERMS)):
-            raise RunError(f"{at}: no such loss term: {unknown[0]}; there are {', '.join(TERMS)}")
-        if len({piece.seq_len for piece in stage.batch.pieces}) > 1:
-            raise RunError(f"{at}: its context changes on the way; make it two stages to train it")
-        for name in stage.settings:
-            module, _, rest = name.partition("/")
-            if rest != ROUTER_BIAS or plan.modules[module].shape.kind != "llm":
-                raise RunError(f"{at}: nothing here takes the setting {name}")
 
 
 def train(job: Job, run: RunDir, only: str | None = None, stop_at: Position | None = None) -> None:
