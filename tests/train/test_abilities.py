@@ -1,4 +1,4 @@
-"""What a plan says and the trainer cannot do is refused, all of it at once, before the first step"""
+"""What the trainer cannot do is refused before the first step, all of it at once"""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 from curriculum.batch import lay_out
 from curriculum.errors import RunError
 from curriculum.train.abilities import refuse_unable
-from tests.train.worlds import world_plan
+from train.worlds import world_plan
 
 
 def test_everything_is_said_at_once() -> None:
