@@ -25,7 +25,7 @@ DEMO_PLAN := plans/kimi-vl-laptop.yaml
 DEMO := runs/demo
 DEMO_DATA := runs/demo-data
 
-.PHONY: help setup demo test check test-all bench tree clean
+.PHONY: help setup demo test check test-all bench tree golden clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/p' Makefile | expand -t 18
@@ -84,6 +84,11 @@ bench: setup  ## every benchmark, each printing ratios
 
 tree: setup  ## print the tree of src/ with its captions, to paste into the README
 	@$(BIN)/python tests/test_readme.py
+
+golden: $(VENV)/.dev-installed  ## write the golden locks of plans/ anew
+	rm -f tests/golden/*.lock.json
+	for plan in plans/*.yaml; do \
+	    $(BIN)/curriculum plan $$plan -o tests/golden/$$(basename $$plan .yaml).lock.json > /dev/null; done
 
 clean:  ## remove the environment, the caches and the demo's run (asks nothing)
 	rm -rf -- $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

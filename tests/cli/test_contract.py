@@ -50,6 +50,37 @@ def test_the_same_plan_gives_the_same_document(capsys: pytest.CaptureFixture[str
     assert document(capsys, "plan", SEED) == document(capsys, "plan", SEED)
 
 
+def test_several_plans_are_planned_in_one_call(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code, both = document(capsys, "plan", SEED, "plans/kimi-vl-laptop.yaml")
+    assert code == 0
+    assert [(p["file"], p["plan"]) for p in both["plans"]] == [
+        (SEED, "kimi-vl"),
+        ("plans/kimi-vl-laptop.yaml", "kimi-vl-laptop"),
+    ]
+    assert both["findings"] == [f for p in both["plans"] for f in p["findings"]]
+    assert run(["plan", SEED, "plans/kimi-vl-laptop.yaml"]) == 0
+    screens = capsys.readouterr().out
+    assert "kimi-vl  " in screens
+    assert "kimi-vl-laptop  " in screens
+
+
+def test_one_plan_of_several_that_is_wrong_hides_none(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("plan: wrong\nstages: {}\n")
+    code, both = document(capsys, "plan", str(wrong), SEED)
+    assert code == 1
+    assert [p["plan"] for p in both["plans"]] == [None, "kimi-vl"]
+    code, both = document(capsys, "plan", str(tmp_path / "none.yaml"), SEED)
+    assert code == 2
+    assert [p["plan"] for p in both["plans"]] == ["kimi-vl"]
+    assert run(["plan", SEED, SEED, "-o", str(tmp_path / "x.lock.json")]) == 2
+    assert "one plan" in capsys.readouterr().err
+
+
 def test_at_answers_for_a_step_and_for_the_end(capsys: pytest.CaptureFixture[str]) -> None:
     code, now = document(capsys, "at", SEED, "text@step 2000")
     assert code == 0

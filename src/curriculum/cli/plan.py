@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,10 +10,10 @@ import typer
 
 from curriculum.cli.at import plain
 from curriculum.cli.load import load
-from curriculum.cli.options import File, Format, FormatOption, Set
+from curriculum.cli.options import Format, FormatOption, Set
 from curriculum.compile import Compiled
 from curriculum.cost import stage_flops
-from curriculum.errors import CurriculumError
+from curriculum.errors import CurriculumError, FindingsError
 from curriculum.findings import finding_json, text_of
 from curriculum.lock import read_lock, write_lock
 from curriculum.plan import Plan, Stage
@@ -31,36 +32,69 @@ Locked = Annotated[
 
 
 def command(
-    file: File,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Plans, or locks.")],
     out: Out = None,
     against: Against = None,
     locked: Locked = False,
     set_: Set = None,
     format: FormatOption = Format.TEXT,
 ) -> None:
-    """Compile and check a plan, and print it on one screen."""
+    """Compile and check plans, and print each on one screen."""
+    if len(files) > 1 and (out is not None or against is not None):
+        raise CurriculumError("-o and --against belong to one plan; name one FILE with them")
     if out is not None:
         _require_lock_name(out)
-    compiled = load(file, set_)
-    plan = compiled.plan
-    changed: list[str] = []
-    if plan is not None and not compiled.errors:
-        lock_file = file.with_suffix(".lock.json") if locked else against
-        changed = _changed(plan, lock_file) if lock_file else []
-        if out is not None:
-            text = write_lock(plan)
-            write_whole(out, lambda path: path.write_text(text, encoding="utf-8", newline="\n"))
+    documents, failures, is_good = [], [], True
+    for number, file in enumerate(files):
+        try:
+            compiled = load(file, set_)
+            changed = _changes(compiled, file.with_suffix(".lock.json") if locked else against)
+        except FindingsError as error:
+            compiled, changed = Compiled(None, error.diagnostics), []
+        except CurriculumError as error:
+            if len(files) == 1:
+                raise
+            failures.append(str(error))
+            continue
+        plan = compiled.plan
+        if out is not None and plan is not None and not compiled.errors:
+            write_whole(out, partial(_write, text=write_lock(plan)))
+        if format is Format.JSON:
+            documents.append({"file": str(file), **_json(compiled, changed)})
+        else:
+            _print(compiled, changed, is_first=number == 0)
+        is_good = is_good and plan is not None and not compiled.errors and not changed
     if format is Format.JSON:
-        print(json.dumps(_json(compiled, changed), indent=2))
-    else:
-        if plan is not None and not compiled.errors:
-            print(screen(plan))
-        if compiled.findings:
-            print(text_of(compiled.findings), file=sys.stderr)
-        for line in changed:
-            print(line, file=sys.stderr)
-    if plan is None or compiled.errors or changed:
-        raise typer.Exit(1)
+        print(json.dumps(documents[0] if len(files) == 1 else _together(documents), indent=2))
+    for failure in failures:
+        print(f"curriculum: {failure}", file=sys.stderr)
+    if failures or not is_good:
+        raise typer.Exit(CurriculumError.exit_code if failures else FindingsError.exit_code)
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _print(compiled: Compiled, changed: list[str], is_first: bool) -> None:
+    if compiled.plan is not None and not compiled.errors:
+        print(("" if is_first else "\n") + screen(compiled.plan), flush=True)
+    if compiled.findings:
+        print(text_of(compiled.findings), file=sys.stderr)
+    for line in changed:
+        print(line, file=sys.stderr)
+
+
+def _together(documents: list[dict[str, Any]]) -> dict[str, Any]:
+    """Put the documents of several plans into one, with all their findings as its own."""
+    findings = [finding for document in documents for finding in document["findings"]]
+    return {"format": 1, "plans": documents, "findings": findings}
+
+
+def _changes(compiled: Compiled, lock: Path | None) -> list[str]:
+    if lock is None or compiled.plan is None or compiled.errors:
+        return []
+    return _changed(compiled.plan, lock)
 
 
 def _require_lock_name(path: Path) -> None:
