@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from curriculum.cli import at, audit, check, plan, schema, simulate, train
+from curriculum.cli import at, audit, check, doctor, plan, schema, simulate, train
 from curriculum.errors import CurriculumError, Diagnostic, FindingsError
 from curriculum.findings import finding_json, text_of
 
@@ -27,6 +27,7 @@ app.command("simulate", cls=simulate.SimulateCommand)(simulate.command)
 app.command("train")(train.command)
 app.command("audit")(audit.command)
 app.command("schema")(schema.command)
+app.command("doctor")(doctor.command)
 
 
 def _version(value: bool) -> None:

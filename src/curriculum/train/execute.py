@@ -19,6 +19,7 @@ from curriculum.plan import Plan
 from curriculum.train.abilities import refuse_unable
 from curriculum.train.audit import audit
 from curriculum.train.console import Console
+from curriculum.train.doctor import require_right_attention
 from curriculum.train.dry_run import Timed, dry_run
 from curriculum.train.evaluate import Decode
 from curriculum.train.feed import open_data
@@ -51,11 +52,12 @@ def run_plan(request: Request, console: Console, decode: Decode = str) -> dict[s
     """
     plan, launch = request.plan, request.launch
     job = _job(plan, launch, console, decode)
+    kernels = _kernels(job)
     stages = [stage for stage in plan.stages if request.only in (None, stage.name)]
     if not stages:
         names = ", ".join(stage.name for stage in plan.stages)
         raise RunError(f"--stage {request.only}: no such stage; there are {names}")
-    machine = _machine(job)
+    machine = {**_machine(job), "attention": "; ".join(kernels)}
     manifest = _manifest(plan, launch, job.sources, machine)
     with _opened(request, manifest) as run:
         if request.resume:
@@ -75,6 +77,7 @@ def run_plan(request: Request, console: Console, decode: Decode = str) -> dict[s
 def dry_run_plan(plan: Plan, launch: Launch, console: Console) -> list[Timed]:
     """Build every stage, walk every hand-over and time two steps of each; nothing is written."""
     job = _job(plan, launch, console, str)
+    _kernels(job)
     try:
         return dry_run(job)
     finally:
@@ -100,6 +103,12 @@ def _require_memory(plan: Plan, device: torch.device) -> None:
                 f"stage `{stage.name}` has {params:,} parameters, {want_bytes / 2**30:,.0f} GiB in "
                 f"fp32 without gradients; this machine has {have_bytes / 2**30:,.0f} GiB"
             )
+
+
+def _kernels(job: Job) -> list[str]:
+    """Probe the attention of all modules of the plan, and return which kernels they get."""
+    shapes = [module.shape for module in job.plan.modules.values()]
+    return require_right_attention(job.device, shapes, job.launch.precision)
 
 
 def _opened(request: Request, manifest: Mapping[str, Any]) -> RunDir:
