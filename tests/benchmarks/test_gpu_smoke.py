@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from curriculum.lock import write_lock
-from curriculum.models.probe import TOLERANCE
+from curriculum.models.presets import PRESETS
+from curriculum.models.probe import TOLERANCE, head_sizes
 from train.worlds import world_plan, write_world
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu_smoke.py"
@@ -125,6 +126,6 @@ def test_what_is_not_exact_is_not_ok(script: ModuleType, monkeypatch: pytest.Mon
 @pytest.mark.gpu
 @needs_cuda
 def test_xformers_equals_the_cpu_route(script: ModuleType) -> None:
-    sizes = script.head_sizes(PRESETS.values())
+    sizes = head_sizes(PRESETS.values())
     checks = list(script.check_attention(torch.device("cuda"), sizes))
     assert not [check for check in checks if not check["ok"]]
