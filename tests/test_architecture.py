@@ -20,6 +20,7 @@ LEAVES = (
     "batch.py",
     "mixture.py",
     "rope.py",
+    "rope_scaling.py",
     "graph.py",
     "data/draws.py",
     "models/presets.py",
