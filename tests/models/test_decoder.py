@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from curriculum.models.decoder import Decoder, rotate_pairs
+from curriculum.models.decoder import Decoder
 from curriculum.models.presets import shape_of
+from curriculum.models.rotation import rotate_pairs
 from curriculum.models.vlm import build
 
 SIZES = {
@@ -101,10 +102,10 @@ def test_evaluation_does_not_count() -> None:
 def test_the_base_is_read_back(base: float) -> None:
     model = decoder()
     model.set_rope(speeds(base))
-    assert math.isclose(model.rope_base(), base, rel_tol=1e-12)
-    assert model.rope_inv_freq.dtype == torch.float64
-    assert model.rope_inv_freq.tolist() == speeds(base)
-    assert "rope_inv_freq" not in model.state_dict()
+    assert model.rope.base() == pytest.approx(base, rel=1e-12)
+    assert model.rope.inv_freq.dtype == torch.float64
+    assert model.rope.by_layer() == [(speeds(base), 1.0)] * model.shape.num_layers
+    assert not any("rope" in name for name in model.state_dict())
 
 
 def test_rope_must_be_set_and_must_fit() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from fractions import Fraction
+from typing import Any
 
 from curriculum.batch import lay_out
 from curriculum.curve import Curve, Piece, constant
@@ -164,3 +165,11 @@ def small_plan() -> Plan:
         stages=(text, align, joint, long),
         digest="small-0",
     )
+
+
+def rope_of(plan: Plan, stage: Stage) -> dict[str, list[dict[str, Any]]]:
+    """What the buffers hold where all layers turn alike."""
+    shape = plan.modules["llm"].shape
+    rope = stage.rope["llm"]
+    layers = {"layers": list(shape.rope_layers()), "attention_factor": rope.attention_factor}
+    return {"llm": [{**layers, "inv_freq": rope.inv_freq(shape.rope_head_dim)}]}

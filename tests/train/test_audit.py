@@ -19,7 +19,7 @@ from curriculum.train.groups import hash_values
 from curriculum.train.ledger import COUNTS, Counts, LedgerLine, count_sources, merge_counts
 from curriculum.train.planned import planned_state_steps, planned_values
 from curriculum.train.rundir import RunDir
-from train.plans import small_plan, small_stage
+from train.plans import rope_of, small_plan, small_stage
 
 PLAN = small_plan()
 
@@ -65,7 +65,7 @@ def faithful(plan: Plan) -> list[LedgerLine]:
             }
             left[stage.name, step + 1] = weights
             trained = sorted(seen & {t.partition("/")[0] for t, value in lr.items() if value})
-            bases = {"llm": float(stage.rope["llm"].base)}
+            bases = {"llm": float(stage.rope["llm"].base or 0)}
             lines.append(
                 LedgerLine(
                     stage=stage.name,
@@ -89,6 +89,7 @@ def faithful(plan: Plan) -> list[LedgerLine]:
                     optimizer=values if step == 0 else None,
                     optimizer_hash=hash_values(values),
                     batch_hash=f"arrays of {stage.name}/{step}",
+                    rope=rope_of(plan, stage),
                 )
             )
     return lines

@@ -3,7 +3,7 @@ from dataclasses import replace
 from curriculum.curve import constant
 from curriculum.train.compare import Recounted, count_differences, step_differences
 from curriculum.train.ledger import COUNTS, LedgerLine
-from train.plans import small_plan
+from train.plans import rope_of, small_plan
 
 PLAN = small_plan()
 STAGE = PLAN.stage("text")
@@ -35,6 +35,7 @@ LINE = LedgerLine(
     optimizer=None,
     optimizer_hash="",
     batch_hash="ef",
+    rope=rope_of(PLAN, STAGE),
 )
 
 

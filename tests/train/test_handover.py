@@ -96,9 +96,9 @@ def test_rope_is_the_stages_own_and_not_in_the_weights() -> None:
     shelf = shelf_until(plan, "text", "vit-coca", "align", "joint")
     llm = started(plan, "long", shelf).modules["llm"]
     assert isinstance(llm, Decoder)
-    assert round(llm.rope_base()) == 800_000
+    assert llm.rope.base() == pytest.approx(800_000)
     speeds = plan.stage("long").rope["llm"].inv_freq(llm.shape.qk_rope_head_dim)
-    assert llm.rope_inv_freq.tolist() == speeds
+    assert llm.rope.by_layer() == [(speeds, 1.0)] * llm.shape.num_layers
     assert not any("rope" in key for key in shelf.weights["joint"]["llm"])
 
 

@@ -33,6 +33,7 @@ LINE = LedgerLine(
     optimizer=[{"kind": "adamw", "values": {"eps": 1e-8}, "parts": ["llm/head"]}],
     optimizer_hash="cd",
     batch_hash="ef",
+    rope={"llm": [{"layers": [0, 1], "inv_freq": [1.0, 0.1 + 0.2], "attention_factor": 1.0}]},
 )
 
 

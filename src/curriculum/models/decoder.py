@@ -10,7 +10,6 @@ pairs (2i, 2i + 1), as the published weights have it; all heads share one k_rope
 Source: DeepSeek-V2 (arXiv 2405.04434), 2.1; RoPE: arXiv 2104.09864, eq. 34.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -19,13 +18,8 @@ from torch.utils.checkpoint import checkpoint
 
 from curriculum.models.attention import packed_attention
 from curriculum.models.moe import GatedFfn, Moe
+from curriculum.models.rotation import Rotation, rotate_pairs
 from curriculum.models.shapes import DecoderShape
-
-
-def rotate_pairs(x: Tensor, turn: Tensor) -> Tensor:
-    """Turn neighbouring pairs of x [T, H, R] by complex `turn` [T, 1, R / 2], in float32."""
-    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)).contiguous())
-    return torch.view_as_real(pairs * turn).flatten(-2).to(x.dtype)
 
 
 class LatentAttention(nn.Module):
@@ -98,8 +92,6 @@ class Layer(nn.Module):
 class Decoder(nn.Module):
     """The language model without its loss. `recompute` drops activations and makes them again."""
 
-    rope_inv_freq: Tensor
-
     def __init__(self, shape: DecoderShape) -> None:
         super().__init__()
         self.shape = shape
@@ -107,28 +99,12 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(Layer(shape, i) for i in range(shape.num_layers))
         self.norm = nn.RMSNorm(shape.hidden, eps=shape.rms_eps)
         self.head = nn.Linear(shape.hidden, shape.vocab, bias=False)
-        speeds = torch.zeros(shape.qk_rope_head_dim // 2, dtype=torch.float64)
-        self.register_buffer("rope_inv_freq", speeds, persistent=False)
-        self.attention_scale: float | None = None  # None: RoPE was not set
+        self.rope = Rotation(shape.num_layers, shape.qk_rope_head_dim)
         self.recompute = False
 
-    def set_rope(self, inv_freq: Sequence[float], attention_scale: float = 1.0) -> None:
-        """Take the plan's rotation speeds, rad/token, fastest first, one for each pair.
-
-        `attention_scale` multiplies the softmax scale (YaRN's temperature; else 1).
-        """
-        if len(inv_freq) != len(self.rope_inv_freq):
-            raise ValueError(
-                f"{len(inv_freq)} rotation speeds, but heads turn {len(self.rope_inv_freq)} pairs"
-            )
-        speeds = torch.tensor(inv_freq, dtype=torch.float64)
-        self.rope_inv_freq = speeds.to(self.rope_inv_freq.device)
-        self.attention_scale = attention_scale
-
-    def rope_base(self) -> float:
-        """RoPE base, read back from the buffer: speeds are base^(-2i/R), so (s0/s1)^(R/2)."""
-        first, second = self.rope_inv_freq[:2].tolist()
-        return math.exp(math.log(first / second) * len(self.rope_inv_freq))
+    def set_rope(self, inv_freq: Sequence[float], attention_factor: float = 1.0) -> None:
+        """Turn all layers alike: see `Rotation.fill`."""
+        self.rope.fill([(inv_freq, attention_factor)] * self.shape.num_layers)
 
     def moe_layers(self) -> Iterator[Moe]:
         """The layers' experts, first layer first."""
@@ -153,12 +129,9 @@ class Decoder(nn.Module):
 
         `live` [T] bool keeps padding out of the experts' counts (training mode counts).
         """
-        if self.attention_scale is None:
-            raise RuntimeError("the decoder has no RoPE: call set_rope first")
-        angles = positions.double().unsqueeze(1) * self.rope_inv_freq
-        turn = torch.polar(torch.ones_like(angles), angles).to(torch.complex64).unsqueeze(1)
-        scale = self.attention_scale * self.shape.qk_head_dim**-0.5
-        for layer in self.layers:
+        rotations = self.rope(positions)
+        for layer, (turn, factor) in zip(self.layers, rotations, strict=True):
+            scale = factor**2 * self.shape.qk_head_dim**-0.5
             if self.recompute and torch.is_grad_enabled():
                 x = checkpoint(layer, x, turn, cu_seqlens, max_seqlen, scale, use_reentrant=False)
             else:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from curriculum.models.attention import packed_attention
-from curriculum.models.decoder import rotate_pairs
+from curriculum.models.rotation import rotate_pairs
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,19 @@ class Shape(ABC):
         """Share of the parameter `name` that works on one token: less than 1 for routed experts."""
         return 1.0
 
+    @property
+    def rope_head_dim(self) -> int:
+        """Dimensions of a head that RoPE turns, as the plan says; 0 where it turns none."""
+        return 0
+
+    def rope_layers(self) -> tuple[int, ...]:
+        """Layers, from 0, that turn as the plan's RoPE says."""
+        return ()
+
+    def rope_parts(self) -> Mapping[str, tuple[int, ...]]:
+        """Layers of each part that may have a RoPE of its own."""
+        return {}
+
     def parts(self) -> tuple[str, ...]:
         """Names of the parts of this module, in the order of its parameters."""
         return tuple(_params_by_part(self, False))
@@ -102,6 +115,15 @@ class DecoderShape(Shape):
     def qk_head_dim(self) -> int:
         """Length of a query and of a key."""
         return self.qk_nope_head_dim + self.qk_rope_head_dim
+
+    @property
+    def rope_head_dim(self) -> int:
+        """See Shape."""
+        return self.qk_rope_head_dim
+
+    def rope_layers(self) -> tuple[int, ...]:
+        """See Shape."""
+        return tuple(range(self.num_layers))
 
     def is_dense(self, layer: int) -> bool:
         """Whether layer `layer` (from 0) has a dense feed-forward."""

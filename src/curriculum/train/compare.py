@@ -9,10 +9,9 @@ from math import fsum, isclose
 
 from curriculum.data.draws import Draws
 from curriculum.plan import Plan, Stage
+from curriculum.train.floats import TOLERANCE, float_differences
 from curriculum.train.ledger import Counts, LedgerLine
-
-TOLERANCE = 1e-12
-"""Of floats, relative: the plan's own, on their way through a group or a buffer."""
+from curriculum.train.planned_rope import rope_differences
 
 TOTAL_TOLERANCE = 1e-9
 """Of the weighted sum of the loss terms, relative: both are sums of float64."""
@@ -39,13 +38,8 @@ def step_differences(
     if line.seq_len != now.seq_len:
         yield "seq_len", f"context {line.seq_len}, planned {now.seq_len}"
     yield from _draw_differences(line, draws.counts(line.step))
-    yield from _float_differences("LR", line.lr, now.lr)
-    bases: dict[str, float | None] = {m: float(r.base) for m, r in stage.rope.items()}
-    for name in line.rope_base.keys() - bases.keys():
-        own = plan.modules[name].shape if name in stage.init else None
-        if own is not None and hasattr(own, "rope_base"):
-            bases[name] = own.rope_base
-    yield from _float_differences("RoPE base", line.rope_base, bases)
+    yield from float_differences("LR", line.lr, now.lr)
+    yield from rope_differences(plan, stage, line)
     yield from _training_differences(plan, stage, line, now.lr)
     yield from _part_differences(plan, stage, line, now.lr)
     yield from _loss_differences(line, now.loss)
@@ -70,18 +64,6 @@ def _draw_differences(line: LedgerLine, planned: Mapping[str, int]) -> Iterator[
     total = sum(counts["tokens"] for counts in line.sources.values())
     if total != line.tokens:
         yield "sum", f"the sources' tokens sum to {total:,}, the step's are {line.tokens:,}"
-
-
-def _float_differences(
-    what: str, measured: Mapping[str, float], planned: Mapping[str, float | None]
-) -> Iterator[tuple[str, str]]:
-    for name in sorted(measured.keys() | planned.keys()):
-        is_value, due = measured.get(name), planned.get(name)
-        if is_value is None or due is None:
-            said = "not planned" if due is None else f"planned {due!r}"
-            yield f"{what} {name}", f"{what} of {name} is {is_value!r}, {said}"
-        elif not isclose(is_value, due, rel_tol=TOLERANCE, abs_tol=0.0):
-            yield f"{what} {name}", f"{what} of {name} is {is_value!r}, planned {due!r}"
 
 
 def _training_differences(

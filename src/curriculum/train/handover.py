@@ -18,8 +18,10 @@ from torch import Tensor, nn
 
 from curriculum.errors import RunError
 from curriculum.models.decoder import Decoder
+from curriculum.models.shapes import DecoderShape
 from curriculum.models.vlm import build
 from curriculum.plan import OutsideStage, Plan, Stage
+from curriculum.rope import Rope, ropes_by_layer
 from curriculum.train import checkpoint
 from curriculum.train.optimizer import StageOptimizer
 from curriculum.train.step import Crew
@@ -175,14 +177,24 @@ def _finish(plan: Plan, stage: Stage, modules: dict[str, nn.Module], carried: Te
     for name, module in modules.items():
         module.train(name in trained)
         if isinstance(module, Decoder):
-            if name not in stage.rope:
-                raise RunError(f"stage `{stage.name}` says no RoPE base for `{name}`")
-            module.set_rope(stage.rope[name].inv_freq(module.shape.qk_rope_head_dim))
+            module.rope.fill(_rotations(stage, name, module.shape))
     optimizer = StageOptimizer(modules, stage, kinds)
     for name in trained:
         if name in carried:
             optimizer.load_state(name, carried.pop(name))
     return Assembly(modules, kinds, trained, optimizer, carried)
+
+
+def _rotations(stage: Stage, name: str, shape: DecoderShape) -> list[tuple[list[float], float]]:
+    """Return what turns in each layer: the plan's own floats. Layers that never turn have zeros."""
+    ropes = ropes_by_layer(stage.rope, name, shape.rope_layers(), shape.rope_parts())
+    rotations = []
+    for layer in range(shape.num_layers):
+        rope = ropes.get(layer, Rope(None))
+        if rope is None:
+            raise RunError(f"stage `{stage.name}` says no RoPE base for `{name}`")
+        rotations.append((rope.inv_freq(shape.rope_head_dim), rope.attention_factor))
+    return rotations
 
 
 def _trained(stage: Stage) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The ledger: what a run consumed, step by step, measured where it was consumed
 
     arrays of the forward pass --count_sources--> sources     optimizer's groups --> lr
-    weights before and after --fingerprint--> weights, trained   RoPE's buffer --> rope_base
+    weights before and after --fingerprint--> weights, trained   RoPE's buffer --> rope
 
 docs/ledger.md says how each field is measured (by `measure.py`). Nothing here reads the plan, so
 that a wrong trainer cannot write a right ledger; `audit` compares the two. One line of JSON per
@@ -11,7 +11,7 @@ step; a last line that a kill tore is no line.
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,8 @@ class LedgerLine:
     optimizer: list[dict[str, Any]] | None  # {kind, values, parts}; None but at step 0
     optimizer_hash: str  # of what `optimizer` would say
     batch_hash: str
+    # By decoder: {layers, inv_freq, attention_factor}, layers that turn alike together.
+    rope: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return the line without its end; ValueError where a number is not finite."""
@@ -157,7 +159,7 @@ def _parse(text: bytes, place: str) -> LedgerLine:
         raw = json.loads(text)
     except ValueError as error:
         raise RunError(f"{place}: no line of a ledger: {error}") from None
-    names = {field.name for field in fields(LedgerLine)}
+    names = {one.name for one in fields(LedgerLine)}
     if not isinstance(raw, dict) or set(raw) != names:
         odd = sorted(set(raw) ^ names) if isinstance(raw, dict) else []
         raise RunError(f"{place}: no line of a ledger: missing or unknown: {', '.join(odd)}")
@@ -218,6 +220,23 @@ def _is_values(value: object) -> bool:
     )
 
 
+def _is_ropes(value: object) -> bool:
+    """Whether it is, by module, layers with their speeds and their attention factor."""
+    return isinstance(value, dict) and all(
+        isinstance(entries, list)
+        and all(
+            isinstance(entry, dict)
+            and entry.keys() == {"layers", "inv_freq", "attention_factor"}
+            and isinstance(entry["layers"], list)
+            and all(type(layer) is int for layer in entry["layers"])
+            and isinstance(entry["inv_freq"], list)
+            and all(map(_is_number, [*entry["inv_freq"], entry["attention_factor"]]))
+            for entry in entries
+        )
+        for entries in value.values()
+    )
+
+
 _KINDS: dict[str, Callable[[object], bool]] = {
     "total": _is_number,
     "trained_parts": lambda value: _is_by_module(value, str, None),
@@ -227,6 +246,7 @@ _KINDS: dict[str, Callable[[object], bool]] = {
     "optimizer": _is_values,
     "optimizer_hash": lambda value: isinstance(value, str),
     "batch_hash": lambda value: isinstance(value, str),
+    "rope": _is_ropes,
 }
 
 

@@ -2,11 +2,12 @@
 
 arrays of the step ---------------------> tokens, sources, context   documents in the rows --> hash
 tensors that the forward pass had ------> hash             factors of the backward pass --> total
-the optimizer's groups and state -------> LR, values, updates done    RoPE's buffer --> RoPE base
+the optimizer's groups and state -------> LR, values, updates done    RoPE's buffer --> RoPE
 weights before and after the step ------> what is trained, fingerprints, rate of the router's bias
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import nn
 
@@ -57,7 +58,11 @@ class Meter:
             sources=merge_counts([count_sources(packed) for packed in micro_batches]),
             lr=self._optimizer.read_lr(),
             seq_len=micro_batches[0].seq_len,
-            rope_base={name: module.rope_base() for name, module in self._decoders.items()},
+            rope_base={
+                name: base
+                for name, module in self._decoders.items()
+                if (base := module.rope.base()) is not None
+            },
             trained=sorted(parts),
             drawn_hash=drawn_hash,
             loss=dict(found.terms),
@@ -69,6 +74,7 @@ class Meter:
             optimizer=values if step == 0 else None,
             optimizer_hash=hash_values(values),
             batch_hash=found.batch_hash,
+            rope={name: _rope(module) for name, module in self._decoders.items()},
         )
         self._start_from(after)
         return line
@@ -100,6 +106,19 @@ class Meter:
             rate = measured_rate(self._biases[name], _router_biases(module), expert_counts)
             rates[name] = None if rate is None else list(rate)
         return rates
+
+
+def _rope(module: Decoder) -> list[dict[str, Any]]:
+    """What turns in each layer; layers that turn alike stand together."""
+    found: list[dict[str, Any]] = []
+    for layer, (inv_freq, factor) in enumerate(module.rope.by_layer()):
+        same = {"inv_freq": inv_freq, "attention_factor": factor}
+        known = next((entry for entry in found if same.items() <= entry.items()), None)
+        if known is None:
+            found.append({"layers": [layer], **same})
+        else:
+            known["layers"].append(layer)
+    return found
 
 
 def _router_biases(module: Decoder) -> list[list[float]]:
