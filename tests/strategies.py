@@ -203,9 +203,29 @@ class _Drawn:
             "seq_len": self.seq_len,
             "batch": batch,
             "packing": "best-fit",
-            "rope": {"llm": {"base": draw(st.sampled_from([10_000, "50_000"]))}},
+            "rope": {"llm": self.rope()},
             "mixture": self.mixture("text"),
         }
+        if draw(st.booleans()):
+            self.stages["text"]["target_seq_len"] = "1Mi"
+
+    def rope(self) -> Tree:
+        """Return a base, mostly with nothing that stretches it."""
+        rope: Tree = {"base": self.draw(st.sampled_from([10_000, "50_000"]))}
+        bands = {"factor": 8, "original": 4096}
+        scaling: Tree | None = self.draw(
+            st.sampled_from(
+                [
+                    None,
+                    None,
+                    {"kind": "linear", "factor": 4},
+                    {"kind": "dynamic-ntk", **bands},
+                    {"kind": "llama3", **bands, "low_freq_factor": 1, "high_freq_factor": 4},
+                    {"kind": "yarn", **bands, "beta_fast": 32, "beta_slow": 1},
+                ]
+            )
+        )
+        return rope if scaling is None else {**rope, "scaling": scaling}
 
     def eyes(self) -> None:
         draw = self.draw
@@ -275,7 +295,16 @@ class _Drawn:
             elif seqs % 2 == 0 and "@" not in stage["init"]:
                 stage |= {"seq_len": seq_len * 2, "batch": {"tokens": "keep"}}
                 seq_len, seqs = seq_len * 2, seqs // 2
-            stage["rope.llm.base"] = draw(st.sampled_from(["800_000", "500000"]))
+            changed, value = draw(
+                st.sampled_from(
+                    [
+                        ("rope.llm.base", "800_000"),
+                        ("rope.llm.base", "500000"),
+                        ("rope.llm.scaling", {"kind": "ntk", "factor": "2.5"}),
+                    ]
+                )
+            )
+            stage[changed] = value
         ride = draw(st.sampled_from(["keep", "restart", "scale", "curve", "anneal", "anneal"]))
         if ride == "restart":
             stage["lr"] = {"schedule": "main", "restart": "true"}

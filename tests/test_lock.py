@@ -14,9 +14,8 @@ from curriculum.data import draws, stream
 from curriculum.digest import ORDER
 from curriculum.errors import CurriculumError, FindingsError
 from curriculum.lock import prefix_digest, read_lock, with_digests, write_lock
-from curriculum.lock_json import parse_exact
 from curriculum.plan import Plan, Stage
-from curriculum.units import decimal_words
+from curriculum.units import decimal_words, parse_exact
 from strategies import Tree, changed, leaves, plans, text_of
 
 ROOT = Path(__file__).parents[1]

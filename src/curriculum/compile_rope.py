@@ -1,56 +1,96 @@
-"""The RoPE base of every language model in a stage, said or kept"""
+"""The RoPE of every language model in a stage, said or kept, and the context it prepares for
 
+    kept ropes --> said ones replace them whole --> dotted keys change one thing --> all layers?
+                                                        the formulas that read it --> the context
+
+A part that is not named follows its module.
+"""
+
+from curriculum.compile_rope_values import (
+    llm_shape,
+    module_of,
+    rope_changed,
+    rope_said,
+    whole_context,
+)
 from curriculum.compile_state import Draft, State
-from curriculum.rope import Rope
-from curriculum.spec import Number
-from curriculum.spec_reader import SpecReader
+from curriculum.errors import Span
+from curriculum.rope import Rope, ropes_by_layer
+from curriculum.rope_scaling import LongRope
 
 
-def compile_rope(state: State, draft: Draft) -> dict[str, Rope]:
-    """Return the RoPE of every language model of a stage."""
-    ropes: dict[str, Rope] = {}
-    said = {module: numbers["base"] for module, numbers in (draft.spec.rope or {}).items()}
+def compile_rope(state: State, draft: Draft, target: int | None) -> dict[str, Rope]:
+    """Return the RoPE of every language model of a stage, by module or part.
+
+    `target` is the context that the stage prepares for, where it is another than it trains on.
+    """
+    kept: dict[str, Rope] = {}
     if draft.spec.rope is None and draft.kept:
-        kept = state.stages[draft.kept[0].name]
-        ropes = {m: rope for m, rope in kept.rope.items() if m in draft.init}
-    reader = SpecReader(state.problems)
-    for dotted, key, node in draft.spec.dotted:
-        if dotted[0] != "rope":
-            continue
-        number = reader.number(node)
-        if len(dotted) != 3 or dotted[2] != "base" or dotted[1] not in {**ropes, **said}:
-            message = f"`{key.text}` reaches nothing that is kept"
-            state.report("dotted-key", message, key.span, "rope.llm.base")
-        elif number is not None:
-            said[dotted[1]] = number
-    for module, base in said.items():
-        if (rope := _rope(state, draft, module, base)) is not None:
-            ropes[module] = rope
+        ropes = state.stages[draft.kept[0].name].rope
+        kept = {name: rope for name, rope in ropes.items() if module_of(name) in draft.init}
+    said: dict[str, tuple[Rope | None, Span]] = {}
+    for name, spec in (draft.spec.rope or {}).items():
+        said[name] = rope_said(state, draft, name, spec), spec.span
+    # Whole things first: the order of keys means nothing.
+    for dotted, key, node in sorted(draft.spec.dotted, key=lambda entry: len(entry[0])):
+        if dotted[0] == "rope":
+            known = {**kept, **{name: rope for name, (rope, _) in said.items()}}
+            found = rope_changed(state, draft, known, dotted[1:], key, node)
+            if found is not None:
+                said[found[0]] = found[1], key.span
+    _check_factors(state, said)
     if draft.spec.rope is not None or "rope" not in draft.spec.said:
-        _check_all_said(state, draft, {*ropes, *said})
-    return dict(sorted(ropes.items()))
+        _check_all_said(state, draft, {*kept, *said})
+    whole = kept | {name: rope for name, (rope, _) in said.items() if rope is not None}
+    length = _length(state, draft, target, whole)
+    read = _without_unread(state, draft, whole, said)
+    return {name: rope.at_context(length) for name, rope in sorted(read.items())}
 
 
-def _rope(state: State, draft: Draft, module: str, base: Number) -> Rope | None:
-    if module not in draft.init:
-        message = f"stage `{draft.name}` has no module `{module}`"
-        state.report("rope-of-absent", message, base.span)
-    elif module in state.modules and not _is_llm(state, module):
-        message = f"the RoPE of `{module}` belongs to its preset"
-        state.report("rope-of-absent", message, base.span)
-    elif base.value is None:
-        message = "a stage cannot be compiled without its RoPE base"
-        state.report("rope-unknown", message, base.span)
-    elif base.value <= 1:
-        state.report("wrong-value", "a RoPE base is greater than 1", base.span)
+def target_of(state: State, draft: Draft) -> int | None:
+    """Return the context that a stage says or keeps that it prepares for; None where none does."""
+    said, longest = draft.spec.target_seq_len, max(contexts_of(draft))
+    if said is not None:
+        target = whole_context(state, said)
+    elif "target_seq_len" in draft.spec.said or draft.kept is None:
+        return None
     else:
-        return Rope(base.value)
-    return None
+        target = state.stages[draft.kept[0].name].target_seq_len
+    if target is not None and target < longest:
+        state.report(
+            "target-below-context",
+            f"stage `{draft.name}` reads {longest:,} tokens and prepares for {target:,}",
+            (said or draft.spec.seq_len or draft.spec.name).span,
+            f"say `target_seq_len: {longest}`, or more",
+        )
+    return target
 
 
-def _check_all_said(state: State, draft: Draft, said: set[str]) -> None:
+def contexts_of(draft: Draft) -> tuple[int, ...]:
+    """Return the contexts that a stage trains on, each once, in order."""
+    pieces = (piece for piece in draft.batch.pieces if piece.first_step < draft.steps)
+    return tuple(dict.fromkeys(piece.seq_len for piece in pieces))
+
+
+def _check_factors(state: State, said: dict[str, tuple[Rope | None, Span]]) -> None:
+    for name, (rope, span) in said.items():
+        shape = llm_shape(state, module_of(name))
+        if rope is None or not isinstance(rope.scaling, LongRope) or shape is None:
+            continue
+        pairs, factors = shape.rope_head_dim // 2, len(rope.scaling.short)
+        if pairs and factors != pairs:
+            message = f"{factors} factors, but the heads of `{module_of(name)}` turn {pairs} pairs"
+            state.report("rope-factors", message, span)
+
+
+def _check_all_said(state: State, draft: Draft, names: set[str]) -> None:
+    said = dict.fromkeys(names, Rope(None))
     for module in draft.init:
-        if _is_llm(state, module) and module not in said:
+        shape = llm_shape(state, module)
+        if shape is None or module in names:
+            continue
+        layers = ropes_by_layer(said, module, shape.rope_layers(), shape.rope_parts())
+        if not layers or None in layers.values():
             state.report(
                 "rope-unsaid",
                 f"stage `{draft.name}` does not say the RoPE base of `{module}`",
@@ -59,5 +99,39 @@ def _check_all_said(state: State, draft: Draft, said: set[str]) -> None:
             )
 
 
-def _is_llm(state: State, module: str) -> bool:
-    return module in state.modules and state.modules[module].shape.kind == "llm"
+def _without_unread(
+    state: State,
+    draft: Draft,
+    ropes: dict[str, Rope],
+    said: dict[str, tuple[Rope | None, Span]],
+) -> dict[str, Rope]:
+    """Leave out what all parts of a module replace; report it where the stage says it."""
+    read = dict(ropes)
+    for module in [name for name in ropes if "/" not in name]:
+        shape = llm_shape(state, module)
+        others = {name: rope for name, rope in ropes.items() if name != module}
+        if shape is None or not any(module_of(name) == module for name in others):
+            continue
+        layers = ropes_by_layer(others, module, shape.rope_layers(), shape.rope_parts())
+        if None in layers.values():
+            continue
+        del read[module]
+        if module in said:
+            message = f"every layer of `{module}` belongs to a part that says its own RoPE"
+            state.report("rope-unread", message, said[module][1], f"leave `{module}` out")
+    return read
+
+
+def _length(state: State, draft: Draft, target: int | None, ropes: dict[str, Rope]) -> int:
+    """Return the context that formulas read: the target, else the one the stage trains on."""
+    contexts = contexts_of(draft)
+    longest = max(contexts)
+    if target is None and len(contexts) > 1 and any(r.reads_context for r in ropes.values()):
+        state.report(
+            "rope-context",
+            f"a RoPE scaling reads the context, which changes in stage `{draft.name}`: "
+            f"{', '.join(map(str, contexts))}",
+            (draft.spec.seq_len or draft.spec.name).span,
+            f"say the one it prepares for: `target_seq_len: {longest}`",
+        )
+    return target or longest

@@ -7,7 +7,7 @@ compiled, so `current`, `keep` and `replay` have something to read.
 from curriculum.compile_lr import compile_lr
 from curriculum.compile_mixture import compile_mixture
 from curriculum.compile_optimizer import compile_optimizer
-from curriculum.compile_rope import compile_rope
+from curriculum.compile_rope import compile_rope, target_of
 from curriculum.compile_state import Draft, State
 from curriculum.compile_values import compile_loss, compile_settings
 from curriculum.plan import Stage
@@ -25,7 +25,8 @@ def finish_stage(state: State, draft: Draft) -> Stage | None:
     lr, rides = compile_lr(state, draft)
     loss = compile_loss(state, draft)
     settings = compile_settings(state, draft)
-    rope = compile_rope(state, draft)
+    target_seq_len = target_of(state, draft)
+    rope = compile_rope(state, draft, target_seq_len)
     optimizer = compile_optimizer(state, draft)
     mixture = compile_mixture(state, draft)
     if mixture is None or len(state.problems) > before:
@@ -48,6 +49,7 @@ def finish_stage(state: State, draft: Draft) -> Stage | None:
         packing=_packing(state, draft),
         seed=draft.seed,
         own_seed=draft.own_seed,
+        target_seq_len=target_seq_len,
     )
 
 

@@ -10,6 +10,7 @@ from curriculum.spec import StageSpec
 from curriculum.spec_curve import read_curve, read_ride
 from curriculum.spec_mixture import read_ratio
 from curriculum.spec_reader import SpecReader
+from curriculum.spec_rope import check_rope_below
 
 
 def check_unfinished(state: State, name: str) -> None:
@@ -23,7 +24,7 @@ def check_unfinished(state: State, name: str) -> None:
     if spec.optimizer is not None:
         optimizer_named(state, spec.optimizer)
     for dotted, _, node in spec.dotted:
-        _check_value(state, dotted[0], node)
+        _check_value(state, dotted, node)
     _check_batch(state, spec)
     in_a_ring = any(problem.rule == "cycle" for problem in state.problems)
     if not in_a_ring and "carry" not in spec.said and (stateful := _stateful(state, spec)):
@@ -40,11 +41,11 @@ def _check_batch(state: State, spec: StageSpec) -> None:
         )
 
 
-def _check_value(state: State, key: str, node: Node) -> None:
+def _check_value(state: State, dotted: tuple[str, ...], node: Node) -> None:
     reader = SpecReader(state.problems)
-    match key:
+    match dotted[0]:
         case "rope":
-            reader.number(node)
+            check_rope_below(reader, dotted[1:], node)
         case "lr":
             read_ride(reader, node)
         case "mixture":

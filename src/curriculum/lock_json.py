@@ -6,6 +6,7 @@ from typing import Any
 
 from curriculum.batch import Batch, BatchPiece
 from curriculum.curve import Curve, Piece
+from curriculum.lock_rope import read_rope, rope_json
 from curriculum.mixture import Mixture, Node
 from curriculum.models.presets import shape_of
 from curriculum.plan import (
@@ -21,8 +22,7 @@ from curriculum.plan import (
     Start,
     UnknownStage,
 )
-from curriculum.rope import Rope
-from curriculum.units import decimal_words, parse_number
+from curriculum.units import decimal_words, parse_exact
 
 Json = dict[str, Any]
 
@@ -89,6 +89,8 @@ def stage_json(stage: Stage) -> Json:
         "set": {t: curve_json(c) for t, c in stage.settings.items()},
         "mixture": [node_json(root) for root in stage.mixture.roots],
         **extent_json(stage),
+        # No mathematics, so not among what digests cover.
+        **({"target_seq_len": stage.target_seq_len} if stage.target_seq_len else {}),
     }
 
 
@@ -100,7 +102,7 @@ def fixed_json(stage: Stage) -> Json:
         "train": list(stage.train),
         "count": stage.count,
         "optimizer": {t: {"kind": r.kind, **r.values} for t, r in stage.optimizer.items()},
-        "rope": {m: decimal_words(r.base) for m, r in stage.rope.items()},
+        "rope": {m: rope_json(r) for m, r in stage.rope.items()},
         "packing": stage.packing,
         "seed": stage.seed,
         "own_seed": stage.own_seed,
@@ -133,15 +135,6 @@ def read_curve(pieces: list[list[Any]] | None) -> Curve | None:
             for shape, unit, first, start, end, a, b, knob in pieces
         )
     )  # fmt: skip
-
-
-def parse_exact(text: str) -> Fraction:
-    """Read what `decimal_words` wrote, however long.
-
-    >>> parse_exact("0.45"), parse_exact("1/3")
-    (Fraction(9, 20), Fraction(1, 3))
-    """
-    return parse_number(text) if len(text) < 100 else Fraction(text)
 
 
 def read_node(node: Json) -> Node:
@@ -224,8 +217,9 @@ def read_stage(stage: Json) -> Stage:
         },
         loss={t: read_curve(c) for t, c in stage["loss"].items()},
         settings={t: read_curve(c) for t, c in stage["set"].items()},
-        rope={m: Rope(parse_exact(base)) for m, base in stage["rope"].items()},
+        rope={m: read_rope(rope) for m, rope in stage["rope"].items()},
         packing=stage["packing"],
         seed=stage["seed"],
         own_seed=stage["own_seed"],
+        target_seq_len=stage.get("target_seq_len"),
     )

@@ -212,6 +212,7 @@ class Stage:
     seed: int
     own_seed: bool
     digest: str = ""
+    target_seq_len: int | None = None  # what it prepares for, where that is said: no mathematics
 
     @property
     def modules(self) -> tuple[str, ...]:

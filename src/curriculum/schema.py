@@ -8,6 +8,8 @@ from typing import Any
 
 from curriculum.curve import SHAPES
 from curriculum.models.presets import PRESETS
+from curriculum.rope_scaling import SCALINGS
+from curriculum.spec_rope import keys_of
 from curriculum.words import (
     BATCH,
     CHECKPOINT,
@@ -23,6 +25,7 @@ from curriculum.words import (
     PLAN,
     ROPE,
     SCALE,
+    SCALING,
     SOURCE,
     STAGE,
     TARGET_PATTERN,
@@ -97,6 +100,7 @@ def _definitions() -> Json:
         "patternProperties": {"^[a-z0-9][a-z0-9_-]*/[a-z0-9_-]+$": _takes("optimizer")},
         "required": ["kind"],
     }
+    rope = {"anyOf": [{"const": "none"}, _takes("rope_of_module")]}
     points = _named({"anyOf": [{"const": "new"}, {"type": "string", "pattern": POINT}]})
     return {
         "name": {"type": "string", "pattern": POINT},
@@ -146,7 +150,11 @@ def _definitions() -> Json:
             ]
         },
         "packing": {"enum": list(PACKINGS)},
-        "rope": {"anyOf": [{"const": "none"}, _named(_table(ROPE, required=("base",)))]},
+        "rope": {"anyOf": [{"const": "none"}, _named(rope, TARGET)]},
+        "rope_of_module": _table(ROPE, required=("base",)),
+        "scaling": {"anyOf": [_takes(f"scaling_{kind}") for kind in SCALINGS]},
+        **{f"scaling_{kind}": _scaling(kind) for kind in SCALINGS},
+        "factors": {"type": "array", "items": number, "minItems": 1},
         "group": _table(GROUP, required=("ratio",)),
         "mixture": {
             "anyOf": [
@@ -156,6 +164,17 @@ def _definitions() -> Json:
             ]
         },
     }
+
+
+def _scaling(kind: str) -> Json:
+    """Return the schema of one kind of RoPE scaling: its own keys, and those it must say."""
+    known = keys_of(kind)
+    table = _table(
+        {name: SCALING[name] for name in known},
+        required=("kind", *(name for name, is_required in known.items() if is_required)),
+    )
+    kind_word = {"const": kind, "description": SCALING["kind"].means}
+    return {**table, "properties": {"kind": kind_word, **table["properties"]}}
 
 
 def _optimizer_values() -> dict[str, str]:

@@ -7,6 +7,8 @@ from fractions import Fraction
 from curriculum.cost import CONVENTION, known_flops, stage_flops
 from curriculum.curve import Curve
 from curriculum.plan import Plan, Provenance, Stage
+from curriculum.rope import Rope
+from curriculum.rope_scaling import DynamicNtk, Llama3, LongRope, Yarn
 from curriculum.units import rate_in_words, rounded_in_words
 from curriculum.usage import epochs
 
@@ -88,7 +90,7 @@ def _header(width: int) -> str:
 def _stage_lines(plan: Plan, stage: Stage, figures: Figures, width: int) -> list[str]:
     pieces = [p for p in stage.batch.pieces if p.first_step < stage.steps]
     batch = " > ".join(dict.fromkeys(str(p.batch_seqs) for p in (pieces[0], pieces[-1])))
-    bases = {f"{float(r.base):,.10g}" for r in stage.rope.values()}
+    bases = {_base_words(rope) for rope in stage.rope.values()}
     known = [x for x in figures.epochs.values() if x is not None]
     most = f"{float(max(known)):.3g}" if known else "?"
     total, missing = known_flops(stage_flops(plan, stage))
@@ -110,6 +112,29 @@ def _stage_lines(plan: Plan, stage: Stage, figures: Figures, width: int) -> list
     line = f"{'':<{width}} trains {trained}"
     lines.append(line + (f"; frozen {', '.join(frozen)}" if frozen else ""))
     lines += [f"{'':<{width}} LR of {', '.join(t)}: {words}" for words, t in others]
+    return lines + [f"{'':<{width}} {words}" for words in _rope_lines(stage)]
+
+
+def _base_words(rope: Rope) -> str:
+    return "none" if rope.base is None else f"{float(rope.base):,.10g}"
+
+
+def _rope_lines(stage: Stage) -> list[str]:
+    """Say what no column of bases shows: parts, scalings, and the context prepared for."""
+    by_words: dict[str, list[str]] = {}
+    for name, rope in stage.rope.items():
+        words = _base_words(rope)
+        if (scaling := rope.scaling) is not None:
+            words += f", {scaling.kind} x{float(scaling.factor):g}"
+            if isinstance(scaling, DynamicNtk | Llama3 | Yarn | LongRope):
+                words += f" of {scaling.original:,}"
+        if rope.attention_factor != 1:
+            words += f", attention x{rope.attention_factor:.6g}"
+        if rope.scaling is not None or "/" in name:
+            by_words.setdefault(words, []).append(name)
+    lines = [f"RoPE of {', '.join(names)}: {words}" for words, names in by_words.items()]
+    if stage.target_seq_len is not None:
+        lines.append(f"prepares for a context of {stage.target_seq_len:,}")
     return lines
 
 

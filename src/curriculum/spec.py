@@ -155,6 +155,27 @@ class OptimizerSpec:
     parts: Mapping[str, "OptimizerSpec"]
 
 
+ScalingValue = Number | Quantity | tuple[Number, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingSpec:
+    """What stretches RoPE, as written: its kind, and its numbers by name."""
+
+    kind: Word
+    values: Mapping[str, ScalingValue]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class RopeSpec:
+    """The RoPE of a module or a part as written; `base` None says `none`."""
+
+    base: Number | None
+    scaling: ScalingSpec | None
+    span: Span
+
+
 @dataclass(frozen=True, slots=True)
 class CheckpointSpec:
     """What is known of an outside checkpoint."""
@@ -188,7 +209,8 @@ class StageSpec:
     seq_len: Quantity | None = None
     batch: tuple[BatchSpec, ...] | None = None
     packing: Word | None = None
-    rope: Mapping[str, Mapping[str, Number]] | None = None
+    rope: Mapping[str, RopeSpec] | None = None
+    target_seq_len: Quantity | None = None
     mixture: MixSpec | None = None
     seed: int | None = None
     dotted: tuple[tuple[tuple[str, ...], Key, Node], ...] = ()

@@ -1,12 +1,13 @@
 """A stage as a person wrote it, read key by key into its spec"""
 
 from curriculum.nodes import Map, Node, Scalar, Seq
-from curriculum.spec import CheckpointSpec, CurveSpec, Number, Point, RideSpec, StageSpec, Word
+from curriculum.spec import CheckpointSpec, CurveSpec, Point, RideSpec, StageSpec, Word
 from curriculum.spec_batch import read_batch, read_budget, read_seq_len
 from curriculum.spec_curve import read_curve, read_ride
 from curriculum.spec_mixture import read_mixture
 from curriculum.spec_reader import TARGET, SpecReader
-from curriculum.words import CHECKPOINT, LOSSES, LR, PACKINGS, ROPE, STAGE
+from curriculum.spec_rope import read_rope
+from curriculum.words import CHECKPOINT, LOSSES, LR, PACKINGS, STAGE
 
 STRUCTURAL = ("tokens", "steps", "seqs", "seq_len", "batch", "mixture")
 """What a stage cannot be compiled without: where one is unknown, so is the stage."""
@@ -54,7 +55,8 @@ def read_stage(reader: SpecReader, name: Word, node: Node) -> StageSpec | None:
         seq_len=read_seq_len(reader, at.get("seq_len")),
         batch=read_batch(reader, at["batch"]) if "batch" in at else None,
         packing=reader.word(at["packing"], PACKINGS) if "packing" in at else None,
-        rope=_rope(reader, at.get("rope")),
+        rope=read_rope(reader, at.get("rope")),
+        target_seq_len=read_seq_len(reader, at.get("target_seq_len")),
         mixture=read_mixture(reader, at["mixture"]) if "mixture" in at else None,
         seed=reader.integer(at["seed"]) if "seed" in at else None,
         dotted=dotted,
@@ -175,39 +177,3 @@ def _lr(
         elif (ride := read_ride(reader, value)) is not None:
             rides[key.text] = ride
     return None, rides
-
-
-def _rope(reader: SpecReader, node: Node | None) -> dict[str, dict[str, Number]] | None:
-    """Read RoPE by module; `none` is the empty mapping."""
-    if node is None:
-        return None
-    if isinstance(node, Scalar) and node.text == "none":
-        return {}
-    before = len(reader.problems)
-    ropes: dict[str, dict[str, Number]] = {}
-    for word, value in reader.named(node, "`rope`"):
-        entries = reader.mapping(value, "the RoPE of a module")
-        if entries is None:
-            continue
-        reader.keys(entries, ROPE, "`rope`")
-        numbers = {
-            key.text: number
-            for key, v in entries.entries
-            if (number := reader.number(v)) is not None
-        }
-        if "base" not in numbers and entries.get("base") is not None:
-            continue
-        if "base" not in numbers:
-            reader.problem(
-                "missing-key",
-                f"`rope` of {word.text} says no `base`",
-                entries.span,
-                "{base: 50_000}",
-            )
-            continue
-        base = numbers["base"]
-        if base.value is not None and base.value <= 1:
-            reader.problem("wrong-value", "a RoPE base is greater than 1", base.span)
-            continue
-        ropes[word.text] = numbers
-    return None if len(reader.problems) > before else ropes

@@ -79,6 +79,15 @@ def parse_number(text: str) -> Fraction:
     return number / divisor
 
 
+def parse_exact(text: str) -> Fraction:
+    """Read what `decimal_words` wrote, however long.
+
+    >>> parse_exact("0.45"), parse_exact("1/3")
+    (Fraction(9, 20), Fraction(1, 3))
+    """
+    return parse_number(text) if len(text) < 100 else Fraction(text)
+
+
 def parse_amount(text: str) -> Amount:
     """Read an amount: tokens when no unit is named.
 

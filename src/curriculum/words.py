@@ -117,12 +117,36 @@ STAGE: Table = {
     "seq_len": Word("seq_len", "Tokens in one packed sequence: 8192 or 8Ki."),
     "batch": Word("batch", "Sequences or tokens in one step, or pieces of them."),
     "packing": Word("packing", "How documents are packed into sequences: best-fit."),
-    "rope": Word("rope", "RoPE by module: `{llm: {base: 50_000}}`, or `none`."),
+    "rope": Word(
+        "rope", "RoPE by module or part: `{llm: {base: 50_000}}`, `{llm: none}`; or `none`."
+    ),
+    "target_seq_len": Word(
+        "seq_len", "The context that this stage prepares for, apart from what it trains on."
+    ),
     "mixture": Word("mixture", "A tree of ratios over the sources."),
     "seed": Word("integer", "A seed of this stage's own: its sources are dealt anew."),
 }
 
-ROPE: Table = {"base": Word("number", "RoPE theta.")}
+ROPE: Table = {
+    "base": Word("number", "RoPE theta."),
+    "scaling": Word("scaling", "What stretches RoPE beyond the context it was trained at."),
+}
+
+SCALING: Table = {
+    "kind": Word("name", "The formula: linear, ntk, dynamic-ntk, llama3, yarn or longrope."),
+    "factor": Word("number", "How many times further positions reach: 40 makes 4Ki 160Ki."),
+    "original": Word("seq_len", "The context in tokens that the base was trained at."),
+    "beta_fast": Word("number", "YaRN: pairs with more turns in `original` keep their speed."),
+    "beta_slow": Word("number", "YaRN: pairs with fewer turns in `original` are slowed whole."),
+    "attention_factor": Word(
+        "number", "Factor of queries and keys; unsaid, the formula's own: 0.1 ln(factor) + 1."
+    ),
+    "low_freq_factor": Word("number", "Llama 3: pairs with fewer turns are slowed whole."),
+    "high_freq_factor": Word("number", "Llama 3: pairs with more turns keep their speed."),
+    "short": Word("factors", "LongRoPE: a factor for every pair, up to `original` tokens."),
+    "long": Word("factors", "LongRoPE: a factor for every pair, beyond `original` tokens."),
+}
+"""The keys of a RoPE scaling; `rope_scaling.py` says which kind reads which."""
 
 MODALITIES = ("text", "image-text", "video-text")
 PACKINGS = ("best-fit",)
@@ -171,6 +195,18 @@ class Range:
 _BELOW_ONE = Range("lies in 0..1, 1 left out", lambda x: 0 <= x < 1)
 _ABOVE_ZERO = Range("is greater than 0", lambda x: x > 0)
 _SWITCH = Range("is true or false", lambda _: False)
+
+SCALING_RANGES: Mapping[str, Range] = {
+    "factor": Range("is at least 1", lambda x: x >= 1),
+    "short": _ABOVE_ZERO,
+    "long": _ABOVE_ZERO,
+    "beta_fast": _ABOVE_ZERO,
+    "beta_slow": _ABOVE_ZERO,
+    "attention_factor": _ABOVE_ZERO,
+    "low_freq_factor": _ABOVE_ZERO,
+    "high_freq_factor": _ABOVE_ZERO,
+}
+"""What the numbers of a RoPE scaling may be."""
 
 OPTIMIZER_RANGES: Mapping[str, Range] = {
     "update_rms": _ABOVE_ZERO,

@@ -46,7 +46,7 @@ def assert_row_is(row: dict[str, object], now: Now) -> None:
     ratios = values_of(row, "ratio.")
     assert {name: x for name, x in ratios.items() if name in now.ratios} == now.ratios
     assert all(x == 0 for name, x in ratios.items() if name not in now.ratios)
-    bases = {name: float(rope.base) for name, rope in now.rope.items()}
+    bases = {n: float(rope.base) for n, rope in now.rope.items() if rope.base is not None}
     assert {n: x for n, x in values_of(row, "rope_base.").items() if x is not None} == bases
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from curriculum.check.places import related_place
 from curriculum.errors import Diagnostic, Severity
 from curriculum.plan import Plan, Stage, Start
+from curriculum.rope import Rope
 from curriculum.units import decimal_words
 from curriculum.words import LOSSES
 
@@ -22,9 +23,10 @@ def rope_never_shrinks_unsaid(plan: Plan) -> Iterator[Diagnostic]:
     says its own."""
     for stage in plan.stages:
         for module, rope in stage.rope.items():
-            parent = _parent(plan, stage.init[module])
-            before = parent.rope.get(module) if parent else None
-            if parent is None or before is None or rope.base >= before.base:
+            parent, before = _rope_before(plan, stage, module)
+            if parent is None or before is None or before.base is None:
+                continue
+            if rope.base is None or rope.base >= before.base:
                 continue
             if not _says(plan, stage, "rope"):
                 yield Diagnostic(
@@ -39,15 +41,15 @@ def rope_never_shrinks_unsaid(plan: Plan) -> Iterator[Diagnostic]:
 
 def rope_grows_with_context(plan: Plan) -> Iterator[Diagnostic]:
     """A stage that reads longer sequences than the one its LLM comes from raises the RoPE base, or
-    says the one that it keeps."""
+    says the one that it keeps, unless that one prepared for them (`target_seq_len`)."""
     for stage in plan.stages:
         for module, rope in stage.rope.items():
-            start = stage.init[module]
-            parent = _parent(plan, start)
-            if parent is None or parent.rope.get(module) != rope or _says(plan, stage, "rope"):
+            parent, same = _rope_before(plan, stage, module)
+            if parent is None or same != rope or rope.base is None or _says(plan, stage, "rope"):
                 continue
-            before, now = parent.at(start.step).seq_len, stage.at(0).seq_len
-            if now > before:
+            step = stage.init[module.partition("/")[0]].step
+            before, now = parent.at(step).seq_len, stage.at(0).seq_len
+            if now > max(before, parent.target_seq_len or 0):
                 yield Diagnostic(
                     "rope-grows-with-context",
                     f"stage `{stage.name}` grows the context of `{module}` from {before:,} to "
@@ -136,6 +138,13 @@ def everything_declared_is_used(plan: Plan) -> Iterator[Diagnostic]:
             "leave it out",
             Severity.WARNING,
         )
+
+
+def _rope_before(plan: Plan, stage: Stage, name: str) -> tuple[Stage | None, Rope | None]:
+    """Return the stage that a module or part comes from, and the RoPE that it had there."""
+    module = name.partition("/")[0]
+    parent = _parent(plan, stage.init[module])
+    return parent, (parent.rope.get(name) or parent.rope.get(module)) if parent else None
 
 
 def _parent(plan: Plan, start: Start) -> Stage | None:

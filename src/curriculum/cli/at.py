@@ -1,6 +1,7 @@
 """`curriculum at`: everything the plan says of one step"""
 
 import json
+from dataclasses import fields
 from fractions import Fraction
 from math import ceil
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from curriculum.cli.load import load_good
 from curriculum.cli.options import File, Format, FormatOption, Set
 from curriculum.errors import CurriculumError, ValueProblem, did_you_mean
 from curriculum.plan import Plan, Stage
+from curriculum.rope import Rope
 from curriculum.units import parse_mark
 
 Point = Annotated[
@@ -71,6 +73,22 @@ def plain(value: Fraction) -> int | float:
     return int(value) if value.denominator == 1 else float(value)
 
 
+def rope_values(rope: Rope) -> dict[str, Any]:
+    """Return a RoPE as plain values; no base where nothing turns."""
+    values: dict[str, Any] = {"base": None if rope.base is None else plain(rope.base)}
+    if rope.scaling is not None:
+        said = {f.name: _plain_all(getattr(rope.scaling, f.name)) for f in fields(rope.scaling)}
+        factor = {"attention_factor": rope.attention_factor}
+        values["scaling"] = {"kind": rope.scaling.kind, **said, **factor}
+    return values
+
+
+def _plain_all(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return plain(value) if isinstance(value, Fraction) else value
+
+
 def values_at(plan: Plan, stage: Stage, step: int) -> dict[str, Any]:
     """Return the answer of `at` as plain values."""
     now = stage.at(step)
@@ -85,7 +103,8 @@ def values_at(plan: Plan, stage: Stage, step: int) -> dict[str, Any]:
         "batch_seqs": now.batch_seqs,
         "seq_len": now.seq_len,
         "tokens_per_step": now.tokens_per_step,
-        "rope": {module: {"base": plain(rope.base)} for module, rope in now.rope.items()},
+        "rope": {name: rope_values(rope) for name, rope in now.rope.items()},
+        "target_seq_len": stage.target_seq_len,
         "shares": now.shares,
         "ratios": dict(sorted(ratios.items())),
         "loss": now.loss,
@@ -111,7 +130,9 @@ def _text(now: dict[str, Any]) -> str:
         for name, value in now[key].items():
             lines.append(f"  {title:<16} {name} {'unknown' if value is None else f'{value:.6g}'}")
     for module, rope in now["rope"].items():
-        lines.append(f"  {'RoPE base':<16} {module} {rope['base']:,}")
+        lines.append(f"  {'RoPE base':<16} {module} {_rope_words(rope)}")
+    if now["target_seq_len"] is not None:
+        lines.append(f"  prepares for     {now['target_seq_len']:,} tokens")
     for path, share in now["shares"].items():
         depth = path.count("/")
         lines.append(f"  {'mixture':<16} {'  ' * depth}{path.rpartition('/')[2]} {share:.6g}")
@@ -119,3 +140,12 @@ def _text(now: dict[str, Any]) -> str:
         values = ", ".join(f"{k} {v}" for k, v in rule.items() if k != "kind" and v is not None)
         lines.append(f"  {'optimizer':<16} {target} {rule['kind']}: {values}")
     return "\n".join(lines)
+
+
+def _rope_words(rope: dict[str, Any]) -> str:
+    if rope["base"] is None:
+        return "none: nothing is turned"
+    if "scaling" not in rope:
+        return f"{rope['base']:,}"
+    said = [f"{name} {value}" for name, value in rope["scaling"].items() if name != "kind"]
+    return f"{rope['base']:,}, {rope['scaling']['kind']}: {', '.join(said)}"

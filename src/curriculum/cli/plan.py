@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from curriculum.cli.at import plain
+from curriculum.cli.at import rope_values
 from curriculum.cli.load import load
 from curriculum.cli.options import Format, FormatOption, Set
 from curriculum.compile import Compiled
@@ -202,7 +202,8 @@ def _stage_json(plan: Plan, stage: Stage, figures: Figures) -> dict[str, Any]:
         "lr": {
             t: {"start": lr.start, "peak": lr.peak, "end": lr.end} for t, lr in figures.lr.items()
         },
-        "rope": {m: {"base": plain(r.base)} for m, r in stage.rope.items()},
+        "rope": {m: rope_values(r) for m, r in stage.rope.items()},
+        "target_seq_len": stage.target_seq_len,
         "train": {t: {"params": n} for t, n in figures.params.items()},
         "epochs": {name: None if x is None else float(x) for name, x in figures.epochs.items()},
         "flops": stage_flops(plan, stage),

@@ -46,7 +46,10 @@ def stage_summary(plan: Plan, stage: Stage) -> dict[str, object]:
         "tokens_ancestors": plan.tokens_before(stage.name),
         "batch_seqs": {"first": first.batch_seqs, "last": last.batch_seqs},
         "seq_len": {"first": first.seq_len, "last": last.seq_len},
-        "rope_base": {name: float(rope.base) for name, rope in stage.rope.items()},
+        "rope_base": {
+            name: None if rope.base is None else float(rope.base)
+            for name, rope in stage.rope.items()
+        },
         "lr": lr_range(stage),
         "multimodal_share": {"first": share[0], "last": share[1]},
         "ratios": {

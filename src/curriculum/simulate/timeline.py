@@ -53,7 +53,8 @@ def timeline(
 
     - `stage`, `step`; `tokens_stage` seen in this stage before the step, `tokens_ancestors` planned
       by the stages it starts from, `tokens_all` spent in all stages so far, in the plan's order;
-    - `batch_seqs`, `seq_len`, `lr.<module>`, `rope_base.<module>`, `ratio.<source>` of the step;
+    - `batch_seqs`, `seq_len`, `lr.<module>`, `rope_base.<module>` (as said: scalings are not in it,
+      and it is null where nothing turns), `ratio.<source>` of the step;
     - `tokens.<source>`: tokens of the source that the shares ask for before the step, over the
       ancestors and this stage: the float nearest to the exact value;
     - `loss.<term>`, `set.<name>` of the step; with `draws`, `drawn.<source>`: its sequences.
@@ -130,7 +131,8 @@ def _columns(
     yield from _curves("lr", names.lr, stage.lr, steps, tokens, known)
     for name in names.rope:
         rope = stage.rope.get(name)
-        yield _same(f"rope_base.{name}", None if rope is None else float(rope.base), rows)
+        base = None if rope is None or rope.base is None else float(rope.base)
+        yield _same(f"rope_base.{name}", base, rows)
     yield from _mixture(plan, names.sources, stage, steps)
     yield from _curves("loss", names.loss, stage.loss, steps, tokens, known)
     yield from _curves("set", names.settings, stage.settings, steps, tokens, known)
