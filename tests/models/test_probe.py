@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from curriculum.models import probe as probing
+from curriculum.models.attention import packed_attention
 from curriculum.models.presets import PRESETS
 from curriculum.models.probe import MASKS, Probe, head_sizes, probe, probes
 
@@ -21,7 +22,7 @@ def test_the_attention_of_a_cpu_is_right(dims: tuple[int, int], mask: str) -> No
 
 
 def test_a_wrong_kernel_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = probing.packed_attention
+    right = packed_attention
 
     def forgets_the_scale(*args: object, scale: float, **settings: object) -> torch.Tensor:
         return right(*args, scale=scale * 1.05, **settings)  # type: ignore[arg-type]

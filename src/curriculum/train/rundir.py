@@ -1,4 +1,4 @@
-"""The run directory: one plan, one data, one trainer at a time; what it holds and what it refuses
+"""The run directory: one plan, one data, one trainer at a time; what it holds and refuses
 
     lock.json       the plan that runs here      manifest.json   data fingerprints, launch
     ledger.jsonl    a line per step              metrics.jsonl   losses, times, evaluations
