@@ -1,4 +1,4 @@
-"""RoPE as JSON and back: a plain base is a word, no turning is null, a scaling stands beside it"""
+"""RoPE as JSON and back: a plain base is a word, no turning is null, a scaling stands beside it
 
     Rope(50_000)            "50000"
     Rope(None)              null
