@@ -50,12 +50,13 @@ def finish_stage(state: State, draft: Draft) -> Stage | None:
         seed=draft.seed,
         own_seed=draft.own_seed,
         target_seq_len=target_seq_len,
+        status=draft.spec.status.text if draft.spec.status else "main",
+        among=draft.among,
     )
 
 
 def _parents_finished(state: State, draft: Draft) -> bool:
-    stages = [s.stage for s in draft.init.values() if s.stage in state.drafts]
-    return all(stage in state.stages for stage in stages)
+    return all(parent.name in state.stages for parent, _ in state.left_drafts(draft.init))
 
 
 def _check_dotted(state: State, draft: Draft) -> None:

@@ -51,9 +51,12 @@ def compile_settings(state: State, draft: Draft) -> dict[str, Curve | None]:
     curves: dict[str, Curve | None] = {}
     said = dict(draft.spec.settings or {})
     if draft.spec.settings is None and draft.kept:
-        kept = state.stages[draft.kept[0].name]
-        left = _left_all(kept.settings, kept, draft.kept[1])
-        curves = {n: c for n, c in left.items() if n.partition("/")[0] in draft.init}
+        for module in draft.init:
+            kept = draft.kept_of(module)
+            if kept is not None:
+                stage = state.stages[kept[0].name]
+                left = _left_all(stage.settings, stage, kept[1])
+                curves |= {n: c for n, c in left.items() if _module_of(n) == module}
     reader = SpecReader(state.problems)
     for dotted, key, node in draft.spec.dotted:
         if dotted[0] != "set":
@@ -67,6 +70,11 @@ def compile_settings(state: State, draft: Draft) -> dict[str, Curve | None]:
             if _may_set(state, draft, target, name, spec.span):
                 curves[f"{target}.{name}"] = on_stage(state, draft, spec)
     return dict(sorted(curves.items()))
+
+
+def _module_of(setting: str) -> str:
+    """Return the module of `MODULE/PART.NAME`."""
+    return setting.partition(".")[0].partition("/")[0]
 
 
 def _may_set(state: State, draft: Draft, target: str, name: str, span: Span) -> bool:

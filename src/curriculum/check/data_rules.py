@@ -89,13 +89,16 @@ def no_source_passes_its_cap(plan: Plan) -> Iterator[Diagnostic]:
 
 def separate_stages_deal_their_own_samples(plan: Plan) -> Iterator[Diagnostic]:
     """Two stages of which neither follows the other, and that read the same source, have different
-    seeds: else they read the same documents."""
+    seeds: else they read the same documents.
+
+    A side branch, an abandoned one or a probe may, where nothing comes of both.
+    """
     above = {s.name: {a.name for a, _ in plan.ancestors(s.name)} for s in plan.stages}
     for one, other in itertools.combinations(plan.stages, 2):
         if one.name in above[other.name] or other.name in above[one.name]:
             continue
         shared = [name for name in _read(one) if name in _read(other)]
-        if shared and one.seed == other.seed:
+        if shared and one.seed == other.seed and _matters(plan, one, other):
             yield Diagnostic(
                 "separate-stages-deal-their-own-samples",
                 f"stages `{one.name}` and `{other.name}` run beside each other and read the same "
@@ -104,6 +107,16 @@ def separate_stages_deal_their_own_samples(plan: Plan) -> Iterator[Diagnostic]:
                 f"say `seed: {other.seed + 1}` in `{other.name}`",
                 related=related_place(plan, "the other stage", f"stages.{one.name}"),
             )
+
+
+def _matters(plan: Plan, one: Stage, other: Stage) -> bool:
+    """Say whether it matters that two stages read the same: both are main, or something follows
+    both."""
+    if one.status == other.status == "main":
+        return True
+    names = [stage.name for stage in plan.all_stages]
+    above = ({ancestor.name for ancestor, _ in plan.ancestors(name)} for name in names)
+    return any({one.name, other.name} <= found for found in above)
 
 
 def repeated_sources_are_capped(plan: Plan) -> Iterator[Diagnostic]:
