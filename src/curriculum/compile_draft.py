@@ -131,7 +131,7 @@ def _all_said(state: State, spec: StageSpec, keeps: Keeps) -> bool:
         )
     if spec.dotted and kept is None and "extends" not in spec.said:
         for dotted, key, _ in spec.dotted:
-            if keeps.outside is not None and dotted[0] == "rope":
+            if keeps.outside is not None and dotted[0] == "rope" and spec.rope is not None:
                 continue
             state.report(
                 "dotted-key",
