@@ -51,10 +51,11 @@ def test_the_facts_of_a_checkpoint_are_kept_and_read() -> None:
 
 def test_what_a_stage_says_itself_is_not_kept() -> None:
     assert near_end(seq_len="64").stage("joint").at(0).seq_len == 64
-    said = {"rope": {"llm": {"base": "80_000"}}}
-    assert near_end(**said).stage("joint").rope == {"llm": Rope(Fraction(80_000))}
-    dotted = near_end(**{"rope.llm.base": "90_000"})
-    assert dotted.stage("joint").rope == {"llm": Rope(Fraction(90_000))}
+    assert near_end(rope={"llm": {"base": "80_000"}}).stage("joint").rope == {
+        "llm": Rope(Fraction(80_000))
+    }
+    dotted: Tree = {"rope.llm.base": "90_000"}
+    assert near_end(**dotted).stage("joint").rope == {"llm": Rope(Fraction(90_000))}
 
 
 def test_a_lock_keeps_the_facts_and_no_digest_reads_them() -> None:

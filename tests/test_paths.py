@@ -1,14 +1,15 @@
 """Path and spent tokens: OLMo 2 7B says 4.05T and one path saw 3.95T; SmolLM2, Marin, PaliGemma"""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from curriculum.cli.main import run
 from curriculum.paths import in_order, longest_path, path_tokens, path_tokens_before
 from curriculum.screen import screen
-from small import BASE, EYES, plan_of, text_of, tree
-from strategies import Tree
+from small import BASE, EYES, plan_of, tree
+from strategies import Tree, text_of
 
 T, B = 10**12, 10**9
 SIBLING: Tree = {
@@ -92,7 +93,7 @@ def test_stages_that_compose_come_right_behind_their_parents() -> None:
 
 
 def test_marins_side_branches_and_its_abandoned_one_are_told_apart(
-    capsys: pytest.CaptureFixture[str], tmp_path: object
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     stages: Tree = {
         "jellyfish": LARGE,
@@ -106,7 +107,7 @@ def test_marins_side_branches_and_its_abandoned_one_are_told_apart(
     line = "by status: main 3.95T, side 50B, abandoned 50B, probe 50B"
     assert line in screen(plan).splitlines()
     assert sum("; status: abandoned" in text for text in screen(plan).splitlines()) == 1
-    file = tmp_path / "plan.yaml"  # type: ignore[operator]
+    file = tmp_path / "plan.yaml"
     file.write_text(text_of(tree(stages)))
     assert run(["plan", str(file), "--format", "json"]) == 0
     said = json.loads(capsys.readouterr().out)
@@ -115,8 +116,8 @@ def test_marins_side_branches_and_its_abandoned_one_are_told_apart(
     assert {s["name"]: s["status"] for s in said["stages"]}["micro"] == "probe"
 
 
-def test_json_and_at_say_both(capsys: pytest.CaptureFixture[str], tmp_path: object) -> None:
-    file = tmp_path / "plan.yaml"  # type: ignore[operator]
+def test_json_and_at_say_both(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "plan.yaml"
     file.write_text(text_of(tree(OLMO)))
     assert run(["plan", str(file), "--format", "json"]) == 0
     said = json.loads(capsys.readouterr().out)

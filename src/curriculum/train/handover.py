@@ -135,7 +135,7 @@ def assemble(
         if start.stage is None:
             continue
         if start.stage in outside:
-            _fill_from_outside(name, modules[name], outside[start.stage], data, say)
+            fill_from_outside(name, modules[name], outside[start.stage], data, say)
             continue
         try:
             weights = shelf.modules(start.stage, start.step, [name])[name]
@@ -220,7 +220,7 @@ def _fill(name: str, module: nn.Module, weights: Mapping[str, Tensor], whence: s
     module.load_state_dict(dict(weights))
 
 
-def _fill_from_outside(
+def fill_from_outside(
     name: str, module: nn.Module, outside: OutsideStage, data: Path, say: Callable[[str], None]
 ) -> None:
     """Load a module from `<path>/<module>.safetensors`; leave it fresh where it has a stand-in."""
@@ -229,7 +229,7 @@ def _fill_from_outside(
         if not given.stand_in:
             raise RunError(
                 f"the outside checkpoint `{outside.name}` has no `path`: say where its weights lie "
-                "below the data folder, or `stand_in: true` to start from fresh ones"
+                "below the data folder, or `weights: new` to start from fresh ones"
             )
         say(f"{outside.name}: no checkpoint, `{name}` starts with fresh weights (stand_in)")
         return
