@@ -177,6 +177,12 @@ def test_the_screen_tells_what_is_averaged() -> None:
     assert "merge llm: 0.1 c@step 6 + 0.9 soup; status: probe" in lines
 
 
+def test_many_parents_are_counted_on_the_screen() -> None:
+    plan = plan_of({"text": BASE, "polyak": {"init": {**LAST, "last": 9}}})
+    line = "polyak llm: average of 9, from text@step 20 to text"
+    assert line in screen(plan).splitlines()
+
+
 # What is refused
 
 

@@ -104,6 +104,7 @@ def test_marins_side_branches_and_its_abandoned_one_are_told_apart(
         "micro": {**SIBLING, "init": "jellyfish@50%", "keep": "jellyfish", "status": "probe"},
     }
     plan = plan_of(stages)
+    assert longest_path(plan) == path_tokens(plan)["jellyfish"]
     line = "by status: main 3.95T, side 50B, abandoned 50B, probe 50B"
     assert line in screen(plan).splitlines()
     assert sum("; status: abandoned" in text for text in screen(plan).splitlines()) == 1

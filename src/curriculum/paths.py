@@ -40,8 +40,13 @@ def path_tokens_before(plan: Plan, name: str) -> int | None:
 
 
 def longest_path(plan: Plan) -> int | None:
-    """Return the most tokens that any stage's model has read; None where one is not known."""
-    return _most(list(path_tokens(plan).values()))
+    """Return the most tokens that the model of any main stage has read; None if one is not known.
+
+    What came of side branches, probes and what was abandoned is nobody's model.
+    """
+    paths = path_tokens(plan)
+    main = [stage.name for stage in plan.all_stages if stage.status == "main"]
+    return _most([paths[name] for name in main or paths])
 
 
 def in_order(plan: Plan) -> Iterator[Stage | ComposedStage]:

@@ -16,7 +16,7 @@ from curriculum.usage import epochs
 from curriculum.words import STATUSES
 
 WIDTH = 100
-MOST_NAMED = 5  # parents of an average that are named, not counted
+MOST_NAMED = 60  # columns of the parents of an average: more are counted, not named
 NAME_WIDTH = 11  # a longer name stands on a line of its own
 
 
@@ -69,7 +69,7 @@ def _lr_figures(stage: Stage, curve: Curve | None) -> LrFigures:
 
 def screen(plan: Plan) -> str:
     """Draw the plan as text."""
-    widest = max((len(s.name) for s in plan.stages), default=5)
+    widest = max((len(s.name) for s in plan.all_stages), default=5)
     name_width = min(max(widest, 5), NAME_WIDTH)
     lines = [f"{plan.name}  {plan.digest[:12]}", "", _header(name_width)]
     figures = stage_figures(plan)
@@ -167,7 +167,7 @@ def _average_words(plan: Plan, shares: tuple[Share, ...]) -> str:
     if len({share.weight for share in shares}) > 1:
         parts = zip(shares, names, strict=True)
         return " + ".join(f"{decimal_words(share.weight)} {name}" for share, name in parts)
-    if len(names) > MOST_NAMED:
+    if len(", ".join(names)) > MOST_NAMED:
         return f"average of {len(names)}, from {names[0]} to {names[-1]}"
     return f"average of {', '.join(names)}"
 

@@ -1,7 +1,11 @@
 """A small world whose siblings are averaged: trained, killed, resumed, audited, and found out"""
 
 import json
+import random
 import shutil
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -129,6 +133,34 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(
     assert (run / "ledger.jsonl").read_bytes() == (whole / "ledger.jsonl").read_bytes()
     for name in ("soup", "polyak", "merge"):
         assert all(torch.equal(w, weights(whole, name)[n]) for n, w in weights(run, name).items())
+    assert audit(run).ok
+
+
+@pytest.mark.e2e
+def test_kill_9_around_the_averages_leaves_no_trace(
+    data: Path, whole: Path, tmp_path: Path
+) -> None:
+    lock, run = tmp_path / "soup.lock.json", tmp_path / "run"
+    lock.write_text(write_lock(soup_plan()))
+    command = [
+        *(sys.executable, "-m", "curriculum.cli.main", "train", str(lock), "--run", str(run)),
+        *("--data", str(data), "--device", "cpu", "--checkpoint-every", "2", "--threads", "1"),
+        "--no-evaluate",
+    ]
+    ledger, moments = run / "ledger.jsonl", random.Random(3)
+    for wanted in (17, 20):  # `soup` is made behind line 17, of 21
+        options = ["--resume"] if (run / "lock.json").exists() else []
+        process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL)
+        while (
+            not ledger.exists() or ledger.read_bytes().count(b"\n") < wanted
+        ) and process.poll() is None:
+            time.sleep(0.002)
+        time.sleep(moments.random() * 0.03)
+        process.kill()
+        process.wait()
+    last = [*command, *(["--resume"] if (run / "lock.json").exists() else [])]
+    assert subprocess.run(last, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    assert ledger.read_bytes() == (whole / "ledger.jsonl").read_bytes()
     assert audit(run).ok
 
 

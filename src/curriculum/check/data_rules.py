@@ -93,12 +93,19 @@ def separate_stages_deal_their_own_samples(plan: Plan) -> Iterator[Diagnostic]:
 
     A side branch, an abandoned one or a probe may, where nothing comes of both.
     """
-    above = {s.name: {a.name for a, _ in plan.ancestors(s.name)} for s in plan.stages}
+    above = {s.name: {a.name for a, _ in plan.ancestors(s.name)} for s in plan.all_stages}
+    below: dict[str, set[str]] = {stage.name: set() for stage in plan.stages}
+    for name, ancestors in above.items():
+        for ancestor in ancestors:
+            below[ancestor].add(name)
     for one, other in itertools.combinations(plan.stages, 2):
         if one.name in above[other.name] or other.name in above[one.name]:
             continue
         shared = [name for name in _read(one) if name in _read(other)]
-        if shared and one.seed == other.seed and _matters(plan, one, other):
+        apart = below[one.name].isdisjoint(below[other.name])
+        if apart and not one.status == other.status == "main":
+            continue
+        if shared and one.seed == other.seed:
             yield Diagnostic(
                 "separate-stages-deal-their-own-samples",
                 f"stages `{one.name}` and `{other.name}` run beside each other and read the same "
@@ -107,16 +114,6 @@ def separate_stages_deal_their_own_samples(plan: Plan) -> Iterator[Diagnostic]:
                 f"say `seed: {other.seed + 1}` in `{other.name}`",
                 related=related_place(plan, "the other stage", f"stages.{one.name}"),
             )
-
-
-def _matters(plan: Plan, one: Stage, other: Stage) -> bool:
-    """Say whether it matters that two stages read the same: both are main, or something follows
-    both."""
-    if one.status == other.status == "main":
-        return True
-    names = [stage.name for stage in plan.all_stages]
-    above = ({ancestor.name for ancestor, _ in plan.ancestors(name)} for name in names)
-    return any({one.name, other.name} <= found for found in above)
 
 
 def repeated_sources_are_capped(plan: Plan) -> Iterator[Diagnostic]:
