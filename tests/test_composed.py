@@ -1,6 +1,7 @@
 """Merges: OLMo 2's soups, SmolLM3's weighted merge, Llama 3's average of anneal checkpoints"""
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from curriculum.errors import Severity
 from curriculum.lock import read_lock, write_lock
 from curriculum.plan import Plan, Start
 from curriculum.screen import screen
-from small import BASE, EYES, compiled, message_of, plan_of, rules_of
+from small import BASE, EYES, compiled, message_of, plan_in, plan_of, rules_of
 from strategies import Tree
 
 NEXT: Tree = {"keep": "text", "carry": "none", "tokens": 6_400, "lr": "1e-4"}
@@ -290,3 +291,18 @@ def test_side_branches_may_read_the_same_documents_until_something_follows_both(
     assert told({**twins, "b": SIBLING})
     assert not told(twins)
     assert told({**twins, "soup": {"init": {"average": ["a", "b"]}}})
+
+
+def test_a_proxy_takes_its_checkpoints_at_the_same_shares_of_the_stage(tmp_path: Path) -> None:
+    stages: Tree = {
+        "text": BASE,
+        "polyak": {"init": LAST},
+        "late": {"init": {**LAST, "every": 6_400}},
+        "mixed": {"init": {"average": {"text": ".5", f"text@{32_000}": ".5"}}},
+    }
+    found = plan_in(tmp_path, "scale: {tokens: 1/2}\n", stages)
+    assert found.plan is not None, found.findings
+    steps = {c.name: [share.start.step for share in c.averages["llm"]] for c in found.plan.composed}
+    assert steps == {"polyak": [40, 45, 50], "late": [40, 45, 50], "mixed": [25, 50]}
+    short = plan_in(tmp_path, "scale: {tokens: 1/20}\n", stages)
+    assert any("are less than a step apart" in str(f) for f in short.errors), short.errors
