@@ -1,4 +1,4 @@
-"""Stages that only compose: averages of what stages left, and where a module comes from behind them
+"""Stages that only compose: averages of what stages left, and where a module comes from
 
 soup: llm = 1/3 a@1200 + 1/3 b@1200 + 1/3 c@1200
 """

@@ -1,4 +1,4 @@
-"""An outside checkpoint as a person wrote it: what it gives, and the facts that are known of it"""
+"""An outside checkpoint as a person wrote it: what it gives, and what is known of it"""
 
 from curriculum.nodes import Map, Node, Scalar
 from curriculum.spec import CheckpointSpec, Number, Quantity
