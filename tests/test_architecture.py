@@ -19,6 +19,7 @@ LEAVES = (
     "curve.py",
     "batch.py",
     "mixture.py",
+    "polynomial.py",
     "rope.py",
     "rope_scaling.py",
     "graph.py",

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from curriculum.batch import lay_out
 from curriculum.curve import Curve, Piece, constant
 from curriculum.data.draws import Draws, ShareSegment, compile_draws
-from curriculum.mixture import Mixture, Node, Polynomial, rest_of
+from curriculum.mixture import Mixture, Node, rest_of
+from curriculum.polynomial import Polynomial
 from strategies import mixtures
 
 

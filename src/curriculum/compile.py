@@ -81,7 +81,7 @@ def _compile(root: Map, problems: list[Diagnostic]) -> Compiled:
             stages.append(stage)
     for name in spec.stages:
         _check_unfinished(state, name)
-    findings = _in_order(state.problems)
+    findings = _in_order([*state.problems, *state.notes])
     if any(f.severity is Severity.ERROR for f in findings):
         return Compiled(None, findings)
     plan = Plan(

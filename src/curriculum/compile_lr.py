@@ -186,6 +186,12 @@ def _is_last(state: State, end: int, ends: frozenset[int]) -> bool:
 
 def _ends(state: State, schedule: str, instance: str) -> frozenset[int]:
     """Return where a schedule's clock ends: in several places where its paths differ."""
+    if (schedule, instance) not in state.clock_ends:
+        state.clock_ends[schedule, instance] = _found_ends(state, schedule, instance)
+    return state.clock_ends[schedule, instance]
+
+
+def _found_ends(state: State, schedule: str, instance: str) -> frozenset[int]:
     riders = [
         draft
         for draft in state.drafts.values()

@@ -1,52 +1,50 @@
-"""The mixture of a stage: from ratios as written to the exact tree
-
-A replay is the tree that the other stage ended with, its ratios fixed: shares, not samples.
-"""
+"""The mixture of a stage: what it says or keeps, made exact, checked, and cut to size"""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from fractions import Fraction
 
-from curriculum.compile_points import mark_step
-from curriculum.compile_siblings import check_siblings, check_sum
+from curriculum.compile_nodes import is_known_source, left_roots, ratio_curve, written_roots
+from curriculum.compile_pieces import written_pieces
+from curriculum.compile_siblings import check_siblings, check_sum, constant_ratio
 from curriculum.compile_state import Draft, State
-from curriculum.compile_values import on_stage
-from curriculum.curve import Curve, constant
+from curriculum.compile_trees import Trees
+from curriculum.curve import Curve
 from curriculum.errors import Span, did_you_mean
 from curriculum.mixture import Mixture, Node
-from curriculum.spec import CurveSpec, MixSpec, NodeSpec, Number, StageSpec, Word
+from curriculum.spec import MixSpec, StageSpec
 from curriculum.spec_mixture import read_ratio
 from curriculum.spec_reader import SpecReader
 
-MAX_PARTS = 4096
-"""A replay copies a tree, and replays of replays double it: this is where that ends."""
+MAX_PARTS = 65_536
+"""Of one mixture, with what it replays: what a plan of 1 MiB can hardly say by itself."""
+
+MAX_BITS = 4096
+"""Of the denominator of a ratio: far below what Python writes as a decimal."""
 
 
 def compile_mixture(state: State, draft: Draft) -> Mixture | None:
     """Compile the mixture that a stage says or keeps; None where it was refused."""
     before = len(state.problems)
     spec = draft.spec.mixture
-    if spec is not None:
-        roots, span = _roots(state, draft, spec), spec.span
-    else:
+    if spec is None:
         assert draft.kept is not None
-        roots, span = _left_roots(state, draft.kept[0].name, draft.kept[1]), _place(draft.spec)
+        roots, span = left_roots(state, draft.kept[0].name, draft.kept[1]), _place(draft.spec)
+    else:
+        roots, span = (
+            (written_pieces if spec.pieces else written_roots)(state, draft, spec),
+            spec.span,
+        )
     roots = _changed(state, draft, roots)
     if len(state.problems) > before or not roots:
-        return None
-    parts = sum(1 for root in roots for _ in root.paths())
-    if parts > MAX_PARTS:
-        state.report(
-            "mixture-too-large",
-            f"with what it replays this mixture has {parts:,} parts, {MAX_PARTS:,} are the most",
-            span,
-            "name the sources themselves",
-        )
         return None
     check_siblings(state, draft, roots, span, spec)
     if len(state.problems) > before:
         return None
-    return Mixture(roots, draft.batch, draft.steps, draft.budget.tokens)
+    compiled = state.trees.compiled(roots)
+    if not _can_be_held(state, compiled, span):
+        return None
+    state.trees.whole[draft.name] = roots
+    return Mixture(compiled, draft.batch, draft.steps, draft.budget.tokens)
 
 
 def _place(spec: StageSpec) -> Span:
@@ -56,112 +54,33 @@ def _place(spec: StageSpec) -> Span:
     return changes[0] if changes else spec.span
 
 
-def _left_roots(state: State, stage: str, step: int) -> tuple[Node, ...]:
-    compiled = state.stages[stage]
-    if step >= compiled.steps:
-        return compiled.mixture.end_roots()
-    return compiled.mixture.roots_at(step, compiled.batch.tokens_before(step))
-
-
-def _roots(state: State, draft: Draft, spec: MixSpec) -> tuple[Node, ...]:
-    if spec.replay is not None:
-        return _replayed(state, spec)
-    if spec.by_size:
-        return _by_size(state, spec)
-    nodes = [_node(state, draft, node) for node in spec.nodes]
-    return tuple(sorted((n for n in nodes if n is not None), key=lambda n: n.name))
-
-
-def _node(state: State, draft: Draft, spec: NodeSpec) -> Node | None:
-    ratio = None
-    if spec.ratio is not None and (ratio := _ratio(state, draft, spec.ratio)) is None:
-        return None
-    if spec.of is None:
-        if not _known_source(state, spec.name):
-            return None
-        return Node(spec.name.text, ratio, spec.name.text)
-    return Node(spec.name.text, ratio, None, _roots(state, draft, spec.of))
-
-
-def _ratio(state: State, draft: Draft, spec: CurveSpec) -> Curve | None:
-    for piece in spec.pieces:
-        if piece.shape.text not in ("constant", "linear"):
+def _can_be_held(state: State, roots: tuple[Node, ...], span: Span) -> bool:
+    parts = 0
+    waiting = list(roots)
+    while waiting:
+        node = waiting.pop()
+        parts += 1
+        pieces = node.ratio.pieces if node.ratio is not None else ()
+        bits = max((p.b.denominator.bit_length() for p in pieces), default=0)
+        if bits > MAX_BITS:
             state.report(
-                "ratio-shape",
-                f"a ratio runs constant or linear, not {piece.shape.text}",
-                piece.shape.span,
-                "put it together from linear pieces",
+                "mixture-too-fine",
+                f"the share of `{node.name}` has a denominator of {bits:,} bits, {MAX_BITS:,} are "
+                "the most",
+                span,
+                "replay fewer replays, or write its ratio",
             )
-            return None
-    ratio = on_stage(state, draft, spec)
-    if ratio is None and not any(p.span == spec.span for p in state.problems):
-        state.report("ratio-unknown", "a mixture needs its ratios", spec.span)
-    return ratio
-
-
-def _known_source(state: State, word: Word) -> bool:
-    if word.text in state.sources:
-        return True
-    if state.is_declared("sources", word.text):
-        return False
-    state.report(
-        "unknown-source",
-        f"there is no source `{word.text}`",
-        word.span,
-        did_you_mean(word.text, list(state.sources)),
-    )
-    return False
-
-
-def _by_size(state: State, spec: MixSpec) -> tuple[Node, ...]:
-    known = [word for word in spec.by_size if _known_source(state, word)]
-    sizes = {word.text: state.sources[word.text].tokens for word in known}
-    for word in known:
-        if sizes[word.text] is None:
+            return False
+        waiting += node.children
+        if parts > MAX_PARTS:
             state.report(
-                "size-unknown",
-                f"the size of `{word.text}` is unknown",
-                word.span,
-                "write its ratio",
+                "mixture-too-large",
+                f"with what it replays this mixture has more than {MAX_PARTS:,} parts",
+                span,
+                "name the sources themselves",
             )
-    total = sum(size for size in sizes.values() if size is not None)
-    if len(known) < len(spec.by_size) or None in sizes.values() or not total:
-        return ()
-    return tuple(
-        Node(name, constant(Fraction(size or 0, total)), name)
-        for name, size in sorted(sizes.items())
-    )
-
-
-def _replayed(state: State, spec: MixSpec) -> tuple[Node, ...]:
-    point = spec.replay
-    assert point is not None
-    if point.stage not in state.stages:
-        without = (state.outside, state.composed)
-        if point.stage not in state.spec.stages or any(point.stage in w for w in without):
-            state.report(
-                "replay-of-nothing",
-                f"there is no stage `{point.stage}` with a mixture to replay",
-                point.span,
-                did_you_mean(point.stage, list(state.drafts)),
-            )
-        return ()
-    step = mark_step(state, point)
-    if step is None:
-        return ()
-    roots = _left_roots(state, point.stage, step)
-    for depth, name in enumerate(spec.replay_path):
-        node = next((n for n in roots if n.name == name), None)
-        if node is None:
-            state.report(
-                "replay-of-nothing",
-                f"that mixture has no part `{'/'.join(spec.replay_path[: depth + 1])}`",
-                point.span,
-                did_you_mean(name, [n.name for n in roots]),
-            )
-            return ()
-        roots = node.children or (Node(node.name, constant(1), node.source),)
-    return roots
+            return False
+    return True
 
 
 def _changed(state: State, draft: Draft, roots: tuple[Node, ...]) -> tuple[Node, ...]:
@@ -173,10 +92,11 @@ def _changed(state: State, draft: Draft, roots: tuple[Node, ...]) -> tuple[Node,
         ratio = read_ratio(SpecReader(state.problems), node)
         if ratio is False:
             continue
-        curve = None if ratio is None else _ratio(state, draft, ratio)
-        found = _with_ratio(roots, path, curve)
+        curve = None if ratio is None else ratio_curve(state, draft, ratio)
+        found = _with_ratio(state.trees, roots, path, curve)
         if found is None:
-            names = [p.replace("/", ".") for root in roots for p, _ in root.paths()]
+            held = state.trees.compiled(roots)
+            names = [p.replace("/", ".") for root in held for p, _ in root.paths()]
             state.report(
                 "dotted-key",
                 f"`{key.text}` names no part of the kept mixture",
@@ -189,15 +109,16 @@ def _changed(state: State, draft: Draft, roots: tuple[Node, ...]) -> tuple[Node,
 
 
 def _with_ratio(
-    roots: tuple[Node, ...], path: Sequence[str], ratio: Curve | None
+    trees: Trees, roots: tuple[Node, ...], path: Sequence[str], ratio: Curve | None
 ) -> tuple[Node, ...] | None:
     for index, node in enumerate(roots):
         if node.name != path[0]:
             continue
         if len(path) == 1:
             changed = replace(node, ratio=ratio)
+            changed = trees.replaying(changed) if trees.is_replay(node) else changed
         else:
-            children = _with_ratio(node.children, path[1:], ratio)
+            children = _with_ratio(trees, node.children, path[1:], ratio)
             if children is None:
                 return None
             changed = replace(node, children=children)
@@ -209,19 +130,14 @@ def check_unfinished(state: State, mix: MixSpec, above: str = "") -> None:
     """Check what can be checked of a mixture whose stage could not be compiled: names, and sums of
     constant ratios."""
     for word in (*mix.by_size, *(n.name for n in mix.nodes if n.of is None)):
-        _known_source(state, word)
+        is_known_source(state, word)
     for node in mix.nodes:
         if node.of is not None:
             check_unfinished(state, node.of, f"{above}/{node.name.text}".lstrip("/"))
+    for k, of in enumerate((p.of for p in mix.pieces if p.of is not None), start=1):
+        check_unfinished(state, of, f"piece-{k}")
     curves = {node.name.text: node.ratio for node in mix.nodes if node.ratio is not None}
-    said = {name: x for name in sorted(curves) if (x := _constant(curves[name])) is not None}
-    if said and len(said) == len(curves):
+    said = {name: x for name in sorted(curves) if (x := constant_ratio(curves[name])) is not None}
+    if said and len(said) == len(curves) and mix.normalize is None:
         where = f"`{above}`" if above else "the mixture"
         check_sum(state, said, len(curves) < len(mix.nodes), where, "", mix.span, mix)
-
-
-def _constant(curve: CurveSpec) -> Fraction | None:
-    first = curve.pieces[0]
-    if first.shape.text != "constant" or len(curve.pieces) > 1:
-        return None
-    return first.start.value if isinstance(first.start, Number) else None

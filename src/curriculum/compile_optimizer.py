@@ -60,10 +60,9 @@ def optimizer_named(state: State, word: Word) -> OptimizerSpec | None:
 
 
 def _optimizer_word(draft: Draft, module: str) -> Word | None:
-    kept = draft.kept_of(module)
-    if draft.spec.optimizer is not None or kept is None:
-        return draft.spec.optimizer
-    return _optimizer_word(kept[0], module)
+    while draft.spec.optimizer is None and (kept := draft.kept_of(module)) is not None:
+        draft = kept[0]
+    return draft.spec.optimizer
 
 
 def _targets(state: State) -> list[str]:

@@ -76,4 +76,4 @@ def _edges(stage: StageSpec) -> list[Edge]:
 
 def _replays(mix: MixSpec) -> list[Edge]:
     own = [Edge("replay", mix.replay.stage, mix.replay.span)] if mix.replay else []
-    return own + [edge for node in mix.nodes if node.of for edge in _replays(node.of)]
+    return own + [edge for group in mix.groups for edge in _replays(group)]

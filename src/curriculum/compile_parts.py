@@ -1,12 +1,15 @@
 """Modules, sources, provenance and unused names of a plan, from their specs"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from math import floor
 
 from curriculum.compile_state import State
+from curriculum.errors import did_you_mean
 from curriculum.models.presets import shape_of
 from curriculum.nodes import Scalar, shown, walk
 from curriculum.plan import Module, Provenance, Source
-from curriculum.spec import MixSpec, OptimizerSpec, PlanSpec, points_of
+from curriculum.spec import MixSpec, OptimizerSpec, PlanSpec, SourceSpec, points_of
 from curriculum.units import decimal_words
 from curriculum.words import OPTIMIZER_DEFAULTS
 
@@ -34,8 +37,9 @@ def compile_modules(state: State) -> dict[str, Module]:
 
 
 def compile_sources(state: State) -> dict[str, Source]:
-    """Give every source its size."""
-    return {
+    """Give every source its size, and every part of one what it takes from its whole."""
+    specs = state.spec.sources
+    wholes = {
         name: Source(
             name,
             spec.modality,
@@ -45,8 +49,42 @@ def compile_sources(state: State) -> dict[str, Source]:
             spec.image_share,
             spec.path,
         )
-        for name, spec in state.spec.sources.items()
+        for name, spec in specs.items()
+        if spec.modality
     }
+    found = {name: wholes.get(name) or _part(state, s, wholes) for name, s in specs.items()}
+    return {name: source for name, source in found.items() if source is not None}
+
+
+def _part(state: State, spec: SourceSpec, wholes: Mapping[str, Source]) -> Source | None:
+    """Return a part of a source; its size is known where it is a share of a known one."""
+    part = spec.part
+    if part is None:
+        return None
+    whole = wholes.get(part.of.text)
+    if whole is None:
+        if part.of.text in state.spec.sources:
+            message, way_out = f"`{part.of.text}` is a part itself", "name the whole source"
+        else:
+            message = f"there is no source `{part.of.text}`"
+            way_out = did_you_mean(part.of.text, list(wholes)) or "name a source of this plan"
+        state.report("unknown-source", message, part.of.span, way_out)
+        return None
+    tokens = spec.tokens.scaled_tokens if spec.tokens else None
+    if part.share is not None and whole.tokens is not None:
+        start, end = part.share
+        tokens = floor(end * whole.tokens) - floor(start * whole.tokens)
+    return replace(
+        whole,
+        name=spec.name.text,
+        tokens=tokens,
+        max_epochs=spec.max_epochs,
+        path=whole.path or whole.name,
+        of=whole.name,
+        part=part.share,
+        min_tokens=part.min_tokens,
+        max_tokens=part.max_tokens,
+    )
 
 
 def provenance_of(state: State) -> tuple[Provenance, ...]:
@@ -106,6 +144,7 @@ def unused_names(spec: PlanSpec) -> tuple[str, ...]:
     for _, _, node in (d for s in stages for d in s.dotted if d[0][0] == "lr"):
         schedules |= {n.text for _, n in walk(node) if isinstance(n, Scalar)}
     sources = {name for s in stages if s.mixture for name in _sources_of(s.mixture)}
+    sources |= {s.part.of.text for n, s in spec.sources.items() if n in sources and s.part}
     optimizers = {s.optimizer.text for s in stages if s.optimizer is not None}
     return (
         *(f"modules.{n}" for n in spec.modules if n not in modules),
@@ -118,8 +157,6 @@ def unused_names(spec: PlanSpec) -> tuple[str, ...]:
 
 def _sources_of(mix: MixSpec) -> Iterator[str]:
     yield from (word.text for word in mix.by_size)
-    for node in mix.nodes:
-        if node.of is None:
-            yield node.name.text
-        else:
-            yield from _sources_of(node.of)
+    yield from (node.name.text for node in mix.nodes if node.of is None)
+    for group in mix.groups:
+        yield from _sources_of(group)

@@ -4,9 +4,12 @@ from fractions import Fraction
 
 from curriculum.compile_state import Draft, State
 from curriculum.errors import Span
-from curriculum.mixture import Node
-from curriculum.spec import MixSpec
+from curriculum.mixture import Node, exact_sum
+from curriculum.spec import CurveSpec, MixSpec, Number
 from curriculum.units import decimal_words
+
+MAX_WORDS = 12
+"""Ratios that a message lists."""
 
 
 def check_siblings(
@@ -20,21 +23,26 @@ def check_siblings(
     """Hold that ratios lie in 0..1 and siblings sum to 1, at every step and at the end.
 
     `spec` is what says the siblings, where the stage says them itself; a group has its own place.
+    What was left by another stage was held there.
     """
+    if all(state.trees.is_settled(node) for node in siblings):
+        return
     where = f"`{above}`" if above else "the mixture"
     rests = [node.name for node in siblings if node.ratio is None]
-    if len(rests) > 1:
+    if sum(node.of_rest for node in siblings if node.ratio is None) > 1:
         state.report(
             "one-rest", f"{where} says `rest` twice ({', '.join(rests)})", span, "keep one"
         )
         return
     moving = any(n.ratio and not n.ratio.is_constant() for n in siblings)
-    for step, tokens in _corners(draft, siblings):
+    for step, tokens in corners(draft, siblings):
         said = {n.name: n.ratio.exact(step, tokens) for n in siblings if n.ratio is not None}
         at = f" at step {step:,}" if moving else ""
         if not check_sum(state, said, bool(rests), where, at, span, spec):
             return
     groups = {node.name.text: node.of for node in spec.nodes} if spec else {}
+    pieces = [piece.of for piece in spec.pieces if piece.of] if spec else []
+    groups |= {f"piece-{k}": of for k, of in enumerate(pieces, start=1)}
     for node in siblings:
         if node.children:
             of = groups.get(node.name)
@@ -42,15 +50,16 @@ def check_siblings(
             check_siblings(state, draft, node.children, place, of, name)
 
 
-def _corners(draft: Draft, siblings: tuple[Node, ...]) -> list[tuple[int, int]]:
+def corners(draft: Draft, siblings: tuple[Node, ...]) -> list[tuple[int, int]]:
     """Return the steps, with their tokens, between which every ratio is linear."""
-    breaks = {0, draft.steps - 1}.union(draft.batch.breaks())
-    for node in siblings:
-        if node.ratio is not None:
-            breaks.update(node.ratio.breaks())
+    moving = [n.ratio for n in siblings if n.ratio is not None and not n.ratio.is_constant()]
+    if not moving:
+        return [(0, 0)]
+    breaks = {0, draft.steps - 1, *draft.batch.breaks()}
+    breaks.update(step for ratio in moving for step in ratio.breaks())
     steps = sorted({s for b in breaks for s in (b - 1, b, b + 1) if 0 <= s < draft.steps})
-    corners = [(step, draft.batch.tokens_before(step)) for step in steps]
-    return [*corners, (draft.steps, draft.budget.tokens)]
+    found = [(step, draft.batch.tokens_before(step)) for step in steps]
+    return [*found, (draft.steps, draft.budget.tokens)]
 
 
 def check_sum(
@@ -63,26 +72,38 @@ def check_sum(
     spec: MixSpec | None,
 ) -> bool:
     """Say whether the ratios at one step are shares of one whole, and report it where not."""
-    outside = {name: x for name, x in said.items() if not 0 <= x <= 1}
-    total = sum(said.values(), Fraction(0))
-    words = ", ".join(f"{name} {decimal_words(x)}" for name, x in said.items())
-    if outside:
-        name, x = next(iter(outside.items()))
-        ratios = {node.name.text: node.ratio for node in spec.nodes if node.ratio} if spec else {}
+    outside = next((name for name, x in said.items() if not 0 <= x <= 1), None)
+    if outside is not None:
+        x = said[outside]
+        ratios = {node.name.text: node.ratio for node in spec.nodes} if spec else {}
+        ratio = ratios.get(outside)
         meant = f"did you mean {decimal_words(x)} %?" if 1 < x <= 100 else "ratios lie in 0..1"
         state.report(
             "ratio-range",
-            f"the ratio of `{name}` is {decimal_words(x)}{at}",
-            ratios[name].span if name in ratios else span,
+            f"the ratio of `{outside}` is {decimal_words(x)}{at}",
+            ratio.span if ratio is not None else span,
             meant,
         )
         return False
+    total = exact_sum(said.values())
     if (not has_rest and total != 1) or total > 1:
+        words = ", ".join(
+            f"{name} {decimal_words(x)}" for name, x in list(said.items())[:MAX_WORDS]
+        )
+        more = f" and {len(said) - MAX_WORDS} more" if len(said) > MAX_WORDS else ""
         state.report(
             "siblings-sum",
-            f"the shares of {where} sum to {decimal_words(total)}{at} ({words})",
+            f"the shares of {where} sum to {decimal_words(total)}{at} ({words}{more})",
             span,
-            "make them sum to 1, or let one say `rest`",
+            "make them sum to 1, let one say `rest`, or say `normalize: true`",
         )
         return False
     return True
+
+
+def constant_ratio(curve: CurveSpec) -> Fraction | None:
+    """Return the ratio that is one written number; None for anything else."""
+    first = curve.pieces[0]
+    if first.shape.text != "constant" or len(curve.pieces) > 1:
+        return None
+    return first.start.value if isinstance(first.start, Number) else None

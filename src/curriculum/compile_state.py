@@ -6,8 +6,9 @@ from fractions import Fraction
 
 from curriculum.batch import Batch
 from curriculum.clock import Clock, Rider
+from curriculum.compile_trees import Trees
 from curriculum.composed import ComposedStage, origins
-from curriculum.errors import Diagnostic, Related, Span
+from curriculum.errors import Diagnostic, Related, Severity, Span
 from curriculum.nodes import Map
 from curriculum.plan import Budget, Checkpoint, Module, Source, Stage, Start, UnknownStage
 from curriculum.spec import PlanSpec, RideSpec, StageSpec
@@ -89,6 +90,9 @@ class State:
     composed: dict[str, ComposedStage] = field(default_factory=dict)
     followed: set[tuple[str, Rider]] = field(default_factory=set)  # riders whose clock went on
     used_optimizers: set[str] = field(default_factory=set)
+    clock_ends: dict[tuple[str, str], frozenset[int]] = field(default_factory=dict)
+    trees: Trees = field(default_factory=Trees)
+    notes: list[Diagnostic] = field(default_factory=list)  # what is told and stops nothing
 
     def is_declared(self, section: str, name: str) -> bool:
         """Say whether the text declares a name, also where it could not be read."""
@@ -117,3 +121,7 @@ class State:
     ) -> None:
         """Note a problem at a place."""
         self.problems.append(Diagnostic(rule, message, span, help, related=related))
+
+    def tell(self, rule: str, message: str, span: Span) -> None:
+        """Note what a reader should know, and what is no problem."""
+        self.notes.append(Diagnostic(rule, message, span, severity=Severity.INFO))

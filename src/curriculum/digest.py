@@ -18,6 +18,7 @@ from curriculum.lock_json import (
     extent_json,
     fixed_json,
     module_json,
+    node_extras,
     outside_json,
     piece_json,
     source_json,
@@ -125,10 +126,18 @@ def _mathematics(stage: Stage, upto: int) -> Json:
         "lr": {t: _curve_upto(c, upto) for t, c in stage.lr.items()},
         "loss": {t: _curve_upto(c, upto) for t, c in stage.loss.items()},
         "set": {t: _curve_upto(c, upto) for t, c in stage.settings.items()},
-        "mixture": [_node_upto(root, drawn) for root in stage.mixture.roots],
+        "mixture": [_node_upto(r, drawn) for r in stage.mixture.roots if _runs_before(r, drawn)],
         "drawn_of": stage.steps if decided is None else None,
         **(extent_json(stage) if upto == stage.steps else {}),
     }
+
+
+def _runs_before(root: Node, upto: int) -> bool:
+    """Say whether a step before this one can read a root: a piece may come later."""
+    if not root.is_piece or root.ratio is None:
+        return True
+    pieces = [p for p in root.ratio.pieces if p.first_step < upto]
+    return any(p.shape != "constant" or p.a for p in pieces)
 
 
 def _node_upto(node: Node, upto: int) -> Json:
@@ -137,6 +146,7 @@ def _node_upto(node: Node, upto: int) -> Json:
         "ratio": "rest" if node.ratio is None else _curve_upto(node.ratio, upto),
         "source": node.source,
         "of": [_node_upto(child, upto) for child in node.children],
+        **node_extras(node),
     }
 
 

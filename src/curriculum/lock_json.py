@@ -49,7 +49,14 @@ def node_json(node: Node) -> Json:
         "ratio": "rest" if node.ratio is None else curve_json(node.ratio),
         "source": node.source,
         "of": [node_json(child) for child in node.children],
+        **node_extras(node),
     }
+
+
+def node_extras(node: Node) -> Json:
+    """Write what only some nodes of a mixture have."""
+    of_rest = {} if node.of_rest == 1 else {"of_rest": decimal_words(node.of_rest)}
+    return {**of_rest, "piece": True} if node.is_piece else of_rest
 
 
 def module_json(module: Module) -> Json:
@@ -60,13 +67,17 @@ def module_json(module: Module) -> Json:
 
 def source_json(source: Source, with_path: bool = True) -> Json:
     """Write a source; where it lies is no mathematics."""
-    known = {
+    known: Json = {
         "modality": source.modality,
         "tokens": source.tokens,
         "holdout": decimal_words(source.holdout),
         "max_epochs": None if source.max_epochs is None else decimal_words(source.max_epochs),
         "image_share": None if source.image_share is None else decimal_words(source.image_share),
     }
+    if source.of is not None:
+        part = None if source.part is None else [decimal_words(x) for x in source.part]
+        lengths = {"min_tokens": source.min_tokens, "max_tokens": source.max_tokens}
+        known |= {"of": source.of, "part": part, **lengths}
     return {**known, "path": source.path} if with_path else known
 
 
@@ -180,7 +191,8 @@ def read_node(node: Json) -> Node:
     """Read what `node_json` wrote."""
     ratio = None if node["ratio"] == "rest" else read_curve(node["ratio"])
     children = tuple(read_node(child) for child in node["of"])
-    return Node(node["name"], ratio, node["source"], children)
+    of_rest = parse_exact(node.get("of_rest", "1"))
+    return Node(node["name"], ratio, node["source"], children, of_rest, node.get("piece", False))
 
 
 def read_module(name: str, module: Json) -> Module:
@@ -195,6 +207,7 @@ def read_source(name: str, source: Json) -> Source:
     def exact(key: str) -> Fraction | None:
         return None if source[key] is None else parse_exact(source[key])
 
+    part = source.get("part")
     return Source(
         name,
         source["modality"],
@@ -203,6 +216,10 @@ def read_source(name: str, source: Json) -> Source:
         exact("max_epochs"),
         exact("image_share"),
         source["path"],
+        source.get("of"),
+        (parse_exact(part[0]), parse_exact(part[1])) if part else None,
+        source.get("min_tokens"),
+        source.get("max_tokens"),
     )
 
 

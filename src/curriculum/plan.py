@@ -45,6 +45,15 @@ class Source:
     max_epochs: Fraction | None = None
     image_share: Fraction | None = None  # of its LLM positions, those that images fill
     path: str | None = None
+    of: str | None = None  # the whole of which it is a part: some of its documents
+    part: tuple[Fraction, Fraction] | None = None  # from where to where, in shares of its tokens
+    min_tokens: int | None = None  # of the length of a document
+    max_tokens: int | None = None  # exclusive
+
+    @property
+    def whole(self) -> str:
+        """The source whose documents it reads: itself, or what it is a part of."""
+        return self.of or self.name
 
     @property
     def readable_tokens(self) -> Fraction | None:
@@ -327,6 +336,10 @@ class Plan:
     places: Mapping[str, Span] = field(default_factory=dict, compare=False)
     unused: tuple[str, ...] = field(default=(), compare=False)  # paths of what no stage names
     digest: str = ""
+    _by_name: Mapping[str, Stage] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {stage.name: stage for stage in self.stages})
 
     @property
     def all_stages(self) -> tuple[Stage | ComposedStage, ...]:
@@ -335,13 +348,27 @@ class Plan:
 
     def stage(self, name: str) -> Stage:
         """Return a stage by name; raises KeyError."""
-        for stage in self.stages:
-            if stage.name == name:
-                return stage
-        raise KeyError(name)
+        return self._by_name[name]
 
     def has_stage(self, name: str) -> bool:
-        return any(stage.name == name for stage in self.stages)
+        return name in self._by_name
+
+    def only_parent(self, name: str) -> Stage | None:
+        """Return the stage at whose end all that is not new begins; None where there is no one.
+
+        What its ancestors read, and what it reads itself, is then all that was read before.
+        """
+        given = {outside.name for outside in self.outside}
+        starts = {
+            (start.stage, start.step)
+            for start in self._by_name[name].init.values()
+            if start.stage is not None and start.stage not in given
+        }
+        if len(starts) != 1:
+            return None
+        ((parent, step),) = starts
+        found = self._by_name.get(parent)  # an average has several parents
+        return found if found is not None and step == found.steps else None
 
     def place(self, path: str) -> Span | None:
         """Return the place in the plan file of a path, or of the nearest thing around it."""

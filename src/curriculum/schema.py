@@ -16,7 +16,9 @@ from curriculum.words import (
     GROUP,
     LOSSES,
     LR,
+    MEASURES,
     MERGE,
+    MIX_PIECE,
     MODALITIES,
     MODULE,
     NAME_PATTERN,
@@ -71,6 +73,11 @@ def _table(table: Table, dotted: bool = False, required: tuple[str, ...] = ()) -
             rf"^({heads})\..+$": {"description": "One thing below a key."}
         }
     return {**schema, "required": list(required)} if required else schema
+
+
+def _one_of(schema: Json, keys: tuple[str, ...]) -> Json:
+    """Ask for exactly one of some keys."""
+    return {**schema, "oneOf": [{"required": [key]} for key in keys]}
 
 
 def _takes(takes: str) -> Json:
@@ -137,7 +144,7 @@ def _definitions() -> Json:
         },
         "optimizers": _named(_takes("optimizer")),
         "optimizer": optimizer,
-        "sources": _named({**_table(SOURCE, required=("modality",))}),
+        "sources": _named(_one_of(_table(SOURCE), ("modality", "of"))),
         "schedules": _named(_takes("curve")),
         "stages": _named({"anyOf": [_takes("stage"), null]}),
         "stage": _table(STAGE, dotted=True),
@@ -168,12 +175,15 @@ def _definitions() -> Json:
         "scaling": {"anyOf": [_takes(f"scaling_{kind}") for kind in SCALINGS]},
         **{f"scaling_{kind}": _scaling(kind) for kind in SCALINGS},
         "factors": {"type": "array", "items": number, "minItems": 1},
-        "group": _table(GROUP, required=("ratio",)),
+        "group": _one_of(_table(GROUP), ("ratio", *MEASURES)),
+        "mix_shape": {"enum": ["linear"]},
+        "mix_piece": _one_of(_table(MIX_PIECE), ("of", "shape")),
         "mixture": {
             "anyOf": [
-                _named({"anyOf": [_takes("curve"), _takes("group")]}),
+                _named({"anyOf": [_takes("curve"), _takes("group"), {"type": "boolean"}]}),
                 {"type": "array", "items": word, "minItems": 1},
-                {"const": "unknown"},
+                {"type": "array", "items": _takes("mix_piece"), "minItems": 1},
+                {"enum": ["unknown", "previous"]},
             ]
         },
     }

@@ -144,28 +144,61 @@ class BatchSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class MeasureSpec:
+    """What a node says instead of a ratio: tokens or epochs, or a factor of its size or root."""
+
+    kind: str  # one of words.MEASURES
+    value: Fraction
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class NodeSpec:
-    """A node of a mixture: a source with a ratio, or a group; `ratio` None says `rest`."""
+    """A node of a mixture: a source, or a group; neither ratio nor measure says `rest`."""
 
     name: Word
     ratio: CurveSpec | None
     of: "MixSpec | None"
+    measure: MeasureSpec | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MixPieceSpec:
+    """A piece of a mixture; `of` None goes over from the mixture before to the one after."""
+
+    of: "MixSpec | None"
+    length: Quantity | None
+    is_until: bool
+    span: Span
 
 
 @dataclass(frozen=True, slots=True)
 class MixSpec:
-    """A mixture: nodes, a replay, or sources by size."""
+    """A mixture: nodes, a replay of a stage or of the piece before, sources by size, or pieces."""
 
     nodes: tuple[NodeSpec, ...]
     replay: Point | None
     replay_path: tuple[str, ...]
     by_size: tuple[Word, ...]
     span: Span
+    previous: bool = False
+    normalize: Span | None = None  # where it says that the ratios are divided by their sum
+    pieces: tuple[MixPieceSpec, ...] = ()
+
+    @property
+    def groups(self) -> "tuple[MixSpec, ...]":
+        """The mixtures right below this one: of its groups, or of its pieces."""
+        below = (*(node.of for node in self.nodes), *(piece.of for piece in self.pieces))
+        return tuple(of for of in below if of is not None)
+
+    def takes_previous(self) -> bool:
+        """Say whether it takes anything from the mixture before it."""
+        return self.previous or any(group.takes_previous() for group in self.groups)
 
     def replayed(self) -> tuple[str, ...]:
         """Return the stages that this mixture replays, at any depth."""
         own = (self.replay.stage,) if self.replay else ()
-        return own + tuple(s for node in self.nodes if node.of for s in node.of.replayed())
+        return own + tuple(stage for group in self.groups for stage in group.replayed())
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +212,17 @@ class SourceSpec:
     max_epochs: Fraction | None
     image_share: Fraction | None
     path: str | None
+    part: "PartSpec | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartSpec:
+    """Which documents of another source: a share of them by order, or those of some lengths."""
+
+    of: Word
+    share: tuple[Fraction, Fraction] | None
+    min_tokens: int | None
+    max_tokens: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def _piece(reader: SpecReader, node: Node) -> PieceSpec | None:
     shape = reader.word(shape_node, SHAPES)
     start = _start(reader, entries.get("from"))
     end = reader.number(node_to) if (node_to := entries.get("to")) is not None else None
-    size = _size(reader, entries)
+    size = read_length(reader, entries)
     knob_node = entries.get("half_life") or entries.get("timescale")
     knob = reader.quantity(knob_node, units=("tokens", "steps")) if knob_node else None
     if knob is not None and knob.amount.value <= 0:
@@ -63,7 +63,7 @@ def _start(reader: SpecReader, node: Node | None) -> Number | Word | None:
     return reader.number(node)
 
 
-def _size(reader: SpecReader, entries: Map) -> Quantity | None:
+def read_length(reader: SpecReader, entries: Map) -> Quantity | None:
     """Read how long a piece is; None where it is open."""
     length, until = entries.get("for"), entries.get("until")
     if length is not None and until is not None:

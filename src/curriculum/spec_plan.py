@@ -9,6 +9,7 @@ from curriculum.errors import Diagnostic, did_you_mean
 from curriculum.nodes import Map, Node, Scalar
 from curriculum.spec import CurveSpec, ModuleSpec, Number, OptimizerSpec, PlanSpec, SourceSpec, Word
 from curriculum.spec_curve import read_curve
+from curriculum.spec_part import read_part
 from curriculum.spec_reader import NAME, TARGET, SpecReader, is_misspelt
 from curriculum.spec_stage import read_stage
 from curriculum.units import decimal_words
@@ -55,9 +56,10 @@ def _renamed(reader: SpecReader, root: Map) -> frozenset[str]:
     for section in ("modules", "optimizers", "sources", "schedules", "stages"):
         node = root.get(section)
         keys = [key for key, _ in node.entries] if isinstance(node, Map) else []
+        texts = {key.text for key in keys}
         for key in keys:
             small = key.text.lower()
-            if not NAME.fullmatch(small) or small in {other.text for other in keys}:
+            if not NAME.fullmatch(small) or small in texts:
                 continue
             names.add(key.text)
             what = f"the name `{key.text}` has capital letters"
@@ -135,7 +137,8 @@ def _source(reader: SpecReader, name: Word, node: Node) -> SourceSpec | None:
     if entries is None:
         return None
     reader.keys(entries, SOURCE, "a source")
-    modality = _modality(reader, name, entries)
+    part = read_part(reader, name, entries)
+    modality = "" if entries.key("of") else _modality(reader, name, entries)
     size = entries.get("tokens")
     is_known = size is not None and not (isinstance(size, Scalar) and size.text == "unknown")
     tokens = reader.quantity(size, units=("tokens",)) if is_known and size else None
@@ -160,6 +163,7 @@ def _source(reader: SpecReader, name: Word, node: Node) -> SourceSpec | None:
         reader.share(cap, at_most_one=False) if cap is not None else None,
         image_share,
         path.text if path else None,
+        part,
     )
 
 

@@ -2,8 +2,8 @@
 
 from fractions import Fraction
 
-from curriculum.models.shapes import VitShape
-from curriculum.plan import Plan, Stage
+from curriculum.models.shapes import Shape, VitShape
+from curriculum.plan import Plan, Source, Stage
 
 Counts = dict[str, Fraction | None]
 
@@ -14,20 +14,38 @@ def tokens_asked(plan: Plan) -> dict[str, Counts]:
     Every ancestor counts once, up to the step it was left at, without what rounding to whole steps
     added. Tokens are the source's own, as an LLM reads it: a stage that counts ViT positions reads
     as much of it as has that many patches, which only a source's `image_share` tells; else None.
+    What is read of a part of a source is read of the whole, too.
     """
     asked: dict[tuple[str, int], Counts] = {}
+    before: dict[str, Counts] = {}
     totals: dict[str, Counts] = {}
+
+    def own(stage: Stage, step: int) -> Counts:
+        if (stage.name, step) not in asked:
+            asked[stage.name, step] = _asked_by(plan, stage, step)
+        return asked[stage.name, step]
+
     for stage in plan.stages:
-        total: Counts = dict.fromkeys(stage.mixture.sources, Fraction(0))
-        for reader, step in (*plan.ancestors(stage.name), (stage, stage.steps)):
-            if (reader.name, step) not in asked:
-                asked[reader.name, step] = _asked_by(plan, reader, step)
-            for name, tokens in asked[reader.name, step].items():
-                before = total.get(name)
-                if before is not None:
-                    total[name] = None if tokens is None else before + tokens
+        parent = plan.only_parent(stage.name)
+        if parent is not None:
+            sums = dict(before[parent.name])
+            _add(sums, own(parent, parent.steps))
+        else:
+            sums = {}
+            for ancestor, step in plan.ancestors(stage.name):
+                _add(sums, own(ancestor, step))
+        before[stage.name] = sums
+        counts = own(stage, stage.steps)
+        total = {name: sums.get(name, Fraction(0)) for name in counts}
+        _add(total, counts)
         totals[stage.name] = total
     return totals
+
+
+def _add(sums: Counts, counts: Counts) -> None:
+    for name, tokens in counts.items():
+        so_far = sums.get(name, Fraction(0))
+        sums[name] = None if tokens is None or so_far is None else so_far + tokens
 
 
 def epochs(plan: Plan) -> dict[str, Counts]:
@@ -48,23 +66,23 @@ def epochs(plan: Plan) -> dict[str, Counts]:
 
 def _asked_by(plan: Plan, stage: Stage, step: int) -> Counts:
     """Return what one stage asks of every source before a step, in the source's own tokens."""
-    positions = stage.mixture.ideal_tokens(step)
-    over = stage.tokens - stage.budget.tokens
-    if step == stage.steps and over > 0:
-        before = stage.mixture.ideal_tokens(step - 1)
-        share = Fraction(over, stage.batch.piece_at(step - 1).tokens_per_step)
-        positions = {n: all_ - (all_ - before[n]) * share for n, all_ in positions.items()}
+    shape = plan.modules[stage.count].shape
     counts: Counts = {}
-    for name, count in positions.items():
-        per_token = _positions_per_token(plan, stage, name)
-        counts[name] = count / per_token if per_token else None if count else Fraction(0)
+    for name, count in stage.mixture.asked_tokens(step).items():
+        per_token = positions_per_token(shape, plan.sources[name])
+        tokens = count / per_token if per_token else None if count else Fraction(0)
+        _add(counts, {name: tokens})
+        if (whole := plan.sources[name].whole) != name:
+            _add(counts, {whole: tokens})
     return counts
 
 
-def _positions_per_token(plan: Plan, stage: Stage, source: str) -> Fraction | None:
-    """Return how many positions a stage counts for one token of a source; None if nobody says."""
-    shape = plan.modules[stage.count].shape
+def positions_per_token(shape: Shape, source: Source) -> Fraction | None:
+    """Return how many positions a stage counts for one token of a source; None if nobody says.
+
+    `shape` is that of the module whose positions the stage counts.
+    """
     if not isinstance(shape, VitShape):
         return Fraction(1)
-    share = plan.sources[source].image_share
+    share = source.image_share
     return share * shape.merge**2 if share else None

@@ -56,6 +56,12 @@ SOURCE: Table = {
     "max_epochs": Word("number", "How often all stages on a path may read it, counted together."),
     "image_share": Word("ratio", "Share of its LLM positions that images fill, for the FLOPs."),
     "path": Word("text", "Folder of the prepared documents, relative to the launch's --data."),
+    "of": Word("name", "Makes this a part of another source: some of its documents."),
+    "part": Word(
+        "text", "Which share of the whole, by order: `first 10%`, `last 5%`, `10% to 30%`."
+    ),
+    "min_tokens": Word("tokens", "Of the whole, the documents of at least this length."),
+    "max_tokens": Word("tokens", "Of the whole, the documents shorter than this."),
     "source": Word("text", "Where this source's values come from."),
 }
 
@@ -85,6 +91,13 @@ BATCH: Table = {
 
 GROUP: Table = {
     "ratio": Word("curve", "Share of the tokens of what holds it, `rest`, or a curve."),
+    "tokens": Word("tokens", "Instead of a ratio: the tokens it reads in this stage or piece."),
+    "epochs": Word("number", "Instead of a ratio: how often it is read in this stage or piece."),
+    "size": Word("number", "Instead of a ratio: its tokens times this, among what is left."),
+    "sqrt_size": Word(
+        "number", "Instead of a ratio: the root of its tokens times this, among what is left."
+    ),
+    "normalize": Word("boolean", "Divide the ratios written in `of` by their sum, and say so."),
     "of": Word(
         "mixture", "What shares it: sources and groups, `replay: STAGE`, or a list by size."
     ),
@@ -98,6 +111,20 @@ MERGE: Table = {
     "select": Word("name", "The one that is taken."),
     "of": Word("points", "The candidates it was taken from; they count as spent."),
 }
+
+MIX_PIECE: Table = {
+    "of": Word(
+        "mixture",
+        "The mixture of this piece; `previous` is that before it: of a piece, or the kept one.",
+    ),
+    "shape": Word("mix_shape", "`linear`: goes over from the mixture before to the one after."),
+    "for": Word("amount", "Its length: tokens, steps, or a share of the stage."),
+    "until": Word("amount", "The mark in the stage at which it ends."),
+    "source": Word("text", "Where this piece's values come from."),
+}
+
+MEASURES = ("tokens", "epochs", "size", "sqrt_size")
+"""What a node of a mixture may say instead of a ratio."""
 
 CHECKPOINT: Table = {
     "gives": Word("names", "The modules that the outside checkpoint holds."),
@@ -137,7 +164,7 @@ STAGE: Table = {
     "target_seq_len": Word(
         "seq_len", "The context that this stage prepares for, apart from what it trains on."
     ),
-    "mixture": Word("mixture", "A tree of ratios over the sources."),
+    "mixture": Word("mixture", "A tree of ratios over the sources, or pieces of such trees."),
     "seed": Word("integer", "A seed of this stage's own: its sources are dealt anew."),
 }
 

@@ -1,12 +1,12 @@
 """Rules about sources: that they are drawn, caps, epochs, seeds of separate branches"""
 
-import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
 from curriculum.check.places import mixture_place, related_place
+from curriculum.composed import ComposedStage
 from curriculum.errors import Diagnostic, Severity
-from curriculum.plan import Plan, Stage
+from curriculum.plan import Plan, Source, Stage
 from curriculum.units import decimal_words
 from curriculum.usage import epochs as epochs_of
 
@@ -93,19 +93,22 @@ def separate_stages_deal_their_own_samples(plan: Plan) -> Iterator[Diagnostic]:
 
     A side branch, an abandoned one or a probe may, where nothing comes of both.
     """
-    above = {s.name: {a.name for a, _ in plan.ancestors(s.name)} for s in plan.all_stages}
-    below: dict[str, set[str]] = {stage.name: set() for stage in plan.stages}
-    for name, ancestors in above.items():
-        for ancestor in ancestors:
-            below[ancestor].add(name)
-    for one, other in itertools.combinations(plan.stages, 2):
-        if one.name in above[other.name] or other.name in above[one.name]:
+    read: dict[str, list[Source]] = {}
+    for one, other in _beside(plan):
+        if one.seed != other.seed:
             continue
-        shared = [name for name in _read(one) if name in _read(other)]
-        apart = below[one.name].isdisjoint(below[other.name])
-        if apart and not one.status == other.status == "main":
-            continue
-        if shared and one.seed == other.seed:
+        for stage in (one, other):
+            if stage.name not in read:
+                read[stage.name] = [plan.sources[name] for name in _read(stage)]
+        shared = list(
+            dict.fromkeys(
+                mine.name
+                for mine in read[one.name]
+                for theirs in read[other.name]
+                if share_documents(mine, theirs)
+            )
+        )
+        if shared:
             yield Diagnostic(
                 "separate-stages-deal-their-own-samples",
                 f"stages `{one.name}` and `{other.name}` run beside each other and read the same "
@@ -114,6 +117,56 @@ def separate_stages_deal_their_own_samples(plan: Plan) -> Iterator[Diagnostic]:
                 f"say `seed: {other.seed + 1}` in `{other.name}`",
                 related=related_place(plan, "the other stage", f"stages.{one.name}"),
             )
+
+
+def _beside(plan: Plan) -> list[tuple[Stage, Stage]]:
+    """Return the pairs of stages that may not read the same documents, in their order.
+
+    Neither is the other's ancestor, and both are of the main line, or something comes of both. The
+    ancestors of a stage are the bits of a number: a chain of thousands has no such pair.
+    """
+    bit = {stage.name: 1 << index for index, stage in enumerate(plan.stages)}
+    above: dict[str, int] = {}
+    for later in plan.all_stages:
+        starts = later.starts if isinstance(later, ComposedStage) else later.init.items()
+        found = {o.stage for module, start in starts for o in plan.origins(start, module)}
+        names = [name for name in found if name in bit]
+        above[later.name] = 0
+        for name in names:
+            above[later.name] |= above[name] | bit[name]
+    pairs: list[tuple[int, int]] = []
+    for index, stage in enumerate(plan.stages):
+        others = (bit[stage.name] - 1) & ~above[stage.name]
+        while others:
+            lowest = others & -others
+            pairs.append((lowest.bit_length() - 1, index))
+            others ^= lowest
+    return [
+        (one, other)
+        for one, other in ((plan.stages[i], plan.stages[j]) for i, j in sorted(pairs))
+        if one.status == other.status == "main" or _meet(above, bit[one.name] | bit[other.name])
+    ]
+
+
+def _meet(above: Mapping[str, int], both: int) -> bool:
+    """Say whether some stage comes from both of two."""
+    return any(bits & both == both for bits in above.values())
+
+
+def share_documents(one: Source, other: Source) -> bool:
+    """Say whether two sources may hold a document in common: parts of one whole that overlap.
+
+    >>> first = Source("first", "text", 1, of="web", part=(Fraction(0), Fraction(1, 10)))
+    >>> last = Source("last", "text", 1, of="web", part=(Fraction(9, 10), Fraction(1)))
+    >>> share_documents(first, Source("web", "text", 10)), share_documents(first, last)
+    (True, False)
+    """
+    if one.whole != other.whole:
+        return False
+    if one.part and other.part:
+        return one.part[0] < other.part[1] and other.part[0] < one.part[1]
+    longest = [x.max_tokens for x in (one, other) if x.max_tokens is not None]
+    return not longest or max(one.min_tokens or 0, other.min_tokens or 0) < min(longest)
 
 
 def repeated_sources_are_capped(plan: Plan) -> Iterator[Diagnostic]:

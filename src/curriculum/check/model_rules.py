@@ -49,7 +49,9 @@ def rope_grows_with_context(plan: Plan) -> Iterator[Diagnostic]:
             for parent, step in _parents(plan, stage, module):
                 known = max(parent.at(step).seq_len, parent.target_seq_len or 0)
                 same = _rope_of(parent, module)
-                if same != rope or rope.base is None or now <= known or _says(plan, stage, "rope"):
+                if same != rope or rope.base is None or now <= known:
+                    continue
+                if _says(plan, stage, "rope"):
                     continue
                 before = parent.at(step).seq_len
                 yield Diagnostic(

@@ -14,7 +14,8 @@ def related_place(plan: Plan, message: str, path: str) -> tuple[Related, ...]:
 def mixture_place(plan: Plan, stage: Stage, source: str) -> Span | None:
     """Return the place of a source in its stage's mixture, else of what is around it."""
     above = f"stages.{stage.name}.mixture"
-    named = [p for p in plan.places if p.startswith(f"{above}.") and p.endswith(f".{source}")]
+    inside = (f"{above}.", f"{above}[")
+    named = [p for p in plan.places if p.startswith(inside) and p.endswith(f".{source}")]
     return plan.place(named[0] if named else above)
 
 

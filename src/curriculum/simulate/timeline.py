@@ -16,8 +16,8 @@ from math import lcm
 import polars as pl
 
 from curriculum.curve import Curve
-from curriculum.mixture import Polynomial
 from curriculum.plan import Plan, Stage
+from curriculum.polynomial import Polynomial
 
 
 @dataclass(frozen=True, slots=True)
