@@ -66,6 +66,7 @@ def curves(draw: Draw, batch: Batch, steps: int, linear: bool = False) -> Curve:
     return Curve(tuple(pieces))
 
 
+_RAW = st.sampled_from(["1", "2.5", "0.3"])
 _SHAPES: list[Shape] = ["constant", "linear", "cosine", "sqrt", "exponential", "rsqrt", "half_life"]
 
 
@@ -125,6 +126,8 @@ OPTIMIZERS: Tree = {
     },
     "adam": {"kind": "adamw", "weight_decay": "0.05", "beta2": ".99"},
 }
+PART = "part"
+PART_OF: Tree = {"of": "s0", "part": "10% to 35%"}
 GROWTH = 8  # the most that contexts and kept batches grow along a chain
 LEAST_STEPS = 30  # of a stage: shares and warm-ups below then hold at least one step
 
@@ -144,6 +147,8 @@ class _Drawn:
         self.may_mark = may_mark
         self.seq_len = draw(st.sampled_from([32, 64]))
         self.sources = [f"s{i}" for i in range(draw(st.integers(2, 4)))]
+        if draw(st.booleans()):
+            self.sources.append(PART)
         self.stages: Tree = {}
         self.roots: dict[str, list[str]] = {}  # the first level of each stage's mixture
 
@@ -167,7 +172,9 @@ class _Drawn:
             "seed": draw(st.integers(0, 3)),
             "modules": MODULES,
             "optimizers": OPTIMIZERS,
-            "sources": {name: self.source() for name in self.sources},
+            "sources": {
+                name: self.source() if name != PART else dict(PART_OF) for name in self.sources
+            },
             "schedules": {
                 "main": self.schedule("0"),
                 "towers": self.schedule("0.0001"),
@@ -424,13 +431,18 @@ class _Drawn:
 
     # Mixtures
 
-    def mixture(self, stage: str) -> Tree:
+    def mixture(self, stage: str) -> Any:
         draw = self.draw
         earlier = sorted(self.roots)
-        kinds = ["flat", "ramp", "groups"] + (["replay", "replay"] if earlier else [])
-        kind = draw(st.sampled_from(kinds))
+        kinds = ["flat", "ramp", "groups", "measures", "pieces"]
+        kind = draw(st.sampled_from(kinds + (["replay", "replay"] if earlier else [])))
+        if kind == "pieces":
+            self.roots[stage] = self.sources
+            return self.pieces()
         if kind == "flat":
             tree = self.shares(self.sources)
+        elif kind == "measures":
+            tree = self.measures()
         elif kind == "groups":
             tree = {
                 "by-size": {"ratio": "0.25", "of": self.sources[:2]},
@@ -447,8 +459,32 @@ class _Drawn:
                 ramp = draw(st.sampled_from(["0.3", ramp]))
             new = {"ratio": ramp, "of": self.shares(self.sources[-2:])}
             tree = {"new": new, "old": {"ratio": "rest", "of": of}}
-        self.roots[stage] = list(tree)
+        self.roots[stage] = [name for name in tree if name != "normalize"]
         return tree
+
+    def measures(self) -> Tree:
+        """Draw nodes that say how much they read in another way than by a ratio."""
+        draw = self.draw
+        ramp = [{"shape": "linear", "from": "0", "to": "30%"}]
+        some = {"ratio": draw(st.sampled_from(["0.3", ramp])), "of": {"s0": {"tokens": 90}}}
+        some["of"]["s1"] = draw(st.sampled_from(["rest", {"size": "1"}]))
+        kind = draw(st.sampled_from(["size", "sqrt_size", "normalize"]))
+        if kind == "normalize":
+            return {"normalize": "true"} | {name: draw(_RAW) for name in self.sources}
+        others = {name: {kind: draw(_RAW)} for name in self.sources}
+        return {"some": some, "few": {"tokens": 64, "of": self.shares(self.sources)}, **others}
+
+    def pieces(self) -> list[Tree]:
+        """Draw pieces of the same sources, some of which go over into one another."""
+        draw = self.draw
+        pieces: list[Tree] = [{"of": self.shares(self.sources), "until": "20%"}]
+        if draw(st.booleans()):
+            over = draw(st.sampled_from(["30%", "5 steps"]))
+            pieces.append({"shape": "linear", "for": over})
+        pieces.append({"of": self.shares(self.sources)})
+        if draw(st.booleans()):
+            pieces.append({"of": "previous", "for": "10%"})
+        return pieces
 
     def replayed(self, stage: str) -> str:
         mark = self.draw(st.sampled_from(["", "@end", "@50%", "@step 7"]))

@@ -126,7 +126,11 @@ def _mathematics(stage: Stage, upto: int) -> Json:
         "lr": {t: _curve_upto(c, upto) for t, c in stage.lr.items()},
         "loss": {t: _curve_upto(c, upto) for t, c in stage.loss.items()},
         "set": {t: _curve_upto(c, upto) for t, c in stage.settings.items()},
-        "mixture": [_node_upto(r, drawn) for r in stage.mixture.roots if _runs_before(r, drawn)],
+        "mixture": [
+            _node_upto(root, drawn)
+            for root in stage.mixture.roots
+            if upto == stage.steps or _runs_before(root, drawn)
+        ],
         "drawn_of": stage.steps if decided is None else None,
         **(extent_json(stage) if upto == stage.steps else {}),
     }

@@ -3,7 +3,7 @@
     plans/x.yaml:9:14: error[siblings-sum]: the shares of the mixture sum to 1.02 (a .5, b .52)
       9 |     mixture: {a: .5, b: .52}
         |              ^^^^^^^^^^^^^^^
-        = make them sum to 1, or let one say `rest`
+        = make them sum to 1, let one say `rest`, or say `normalize: true`
 
 Every command prints findings with these functions. A user's text is printed as it is, but for
 characters that steer a terminal: those are written as escapes.

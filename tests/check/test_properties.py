@@ -55,7 +55,7 @@ def test_every_property_holds_of_the_full_plan_in_seconds() -> None:
 @settings(max_examples=25, suppress_health_check=list(HealthCheck))
 def test_check_finds_no_error_in_any_valid_plan(tree: Tree) -> None:
     compiled = compile_text(text_of(tree))
-    assert compiled.findings == ()
+    assert all(finding.severity is Severity.INFO for finding in compiled.findings)
     assert compiled.plan is not None
     assert broken_properties(compiled.plan, max_examples=15) == ()
     for finding in broken_rules(compiled.plan):

@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-import numpy as np
-
 from curriculum.data.packing import Row, Span, best_fit, blocks_of, cut
 from curriculum.data.store import Document, Source, Unit, collect, held_out
 
 
 def held_out_docs(source: Source, share: Fraction) -> list[int]:
     """The documents held out of a source, in the order of their hashes: as good as shuffled."""
-    docs = np.flatnonzero(held_out(source, share)).tolist()
+    docs = source.docs(held_out(source, share)).tolist()
     return sorted(docs, key=source.doc_hash)
 
 

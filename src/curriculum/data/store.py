@@ -91,10 +91,15 @@ class Source:
     image_px: NDArray[np.int32]
     pixel_offsets: NDArray[np.int64]
     pixels: NDArray[np.uint8]
+    chosen: NDArray[np.bool_] | None = None  # [D]: the documents of a part; None: all of them
 
     @property
     def num_docs(self) -> int:
         return len(self.offsets) - 1
+
+    def docs(self, among: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return the numbers of the documents that a mask [D] and the source's part have."""
+        return np.flatnonzero(among if self.chosen is None else among & self.chosen)
 
     def doc_tokens(self, doc: int) -> NDArray[np.uint16]:
         return self.tokens[self.offsets[doc] : self.offsets[doc + 1]]

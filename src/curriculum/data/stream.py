@@ -57,7 +57,7 @@ class _Epochs:
     def __init__(self, source: Source, seed: int, unit: Unit, holdout: Fraction) -> None:
         lengths = source.lengths(unit)
         # In both units the same documents: what has no images is dealt too, and is of no length.
-        docs = np.flatnonzero(~held_out(source, holdout))
+        docs = source.docs(~held_out(source, holdout))
         if not lengths[docs].any():
             raise ValueError(
                 f"source `{source.about.name}` has no document to read in units of `{unit}` "

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from curriculum.data.loader import StageData, StageReader
 from curriculum.data.packed import Packed
+from curriculum.data.part import by_length, by_order
 from curriculum.data.store import DataError, Source, Unit, open_source
 from curriculum.data.stream import Reads
 from curriculum.errors import RunError
@@ -27,7 +28,7 @@ def open_data(plan: Plan, stages: Sequence[Stage], data: Path) -> dict[str, Sour
     found: dict[str, Source] = {}
     for name in sorted({name for stage in stages for name in stage.mixture.sources}):
         try:
-            source = open_source(data / (plan.sources[name].path or name))
+            source = _part(plan, name, open_source(data / (plan.sources[name].path or name)))
         except DataError as error:
             raise RunError(
                 f"{error}; the laptop plan's data are made by "
@@ -37,6 +38,16 @@ def open_data(plan: Plan, stages: Sequence[Stage], data: Path) -> dict[str, Sour
         # Rows are named by the plan's word for the source, whatever its folder calls itself.
         found[name] = replace(source, about=replace(source.about, name=name))
     return found
+
+
+def _part(plan: Plan, name: str, whole: Source) -> Source:
+    """Return what the plan's source is of the prepared one: all of it, or a part."""
+    planned = plan.sources[name]
+    if planned.part is not None:
+        return by_order(whole, planned.part)
+    if planned.of is not None:
+        return by_length(whole, planned.min_tokens, planned.max_tokens)
+    return whole
 
 
 def _require_fit(plan: Plan, name: str, source: Source) -> None:
