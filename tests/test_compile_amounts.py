@@ -90,7 +90,8 @@ def test_sizes_share_what_is_left_in_proportion() -> None:
     assert found.end_ratios() == {"a": Fraction(3, 8), "b": Fraction(5, 8)}
     left = mixture({"first": {"ratio": RAMP, "of": {"b": 1}}, "a": {"size": 1}, "b": {"size": 9}})
     assert left.end_shares() == {
-        "first": Fraction(1, 2), "first/b": Fraction(1, 2), "a": Fraction(1, 8), "b": Fraction(3, 8),
+        "first": Fraction(1, 2), "first/b": Fraction(1, 2),
+        "a": Fraction(1, 8), "b": Fraction(3, 8),
     }  # fmt: skip
     assert left.shares(0) == {"first": 0.0, "first/b": 0.0, "a": 0.25, "b": 0.75}
 

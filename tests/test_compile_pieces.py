@@ -39,10 +39,11 @@ def test_smollm_changes_its_mixture_at_a_step() -> None:
     assert ideal["code"] == 1024 * (300_000 * Fraction(6, 100) + 200_000 * Fraction(55, 1000))
 
 
+OLD: Tree = {"ratio": "rest", "of": {"replay": "previous"}}
 WINDOW = [
     {"of": {"a": ".75", "b": ".25"}, "until": "80%"},
-    {"of": {"qa": {"ratio": "10%", "of": {"b": 1}}, "old": {"ratio": "rest", "of": {"replay": "previous"}}}},
-]  # fmt: skip
+    {"of": {"qa": {"ratio": "10%", "of": {"b": 1}}, "old": OLD}},
+]
 
 
 def test_a_window_adds_to_the_mixture_before() -> None:

@@ -44,17 +44,11 @@ def test_a_replay_of_a_replay_has_the_shares_of_both() -> None:
     """Kimi-VL's second long stage: 25 % of 128K, 18.75 % of 32K, 56.25 % of 8K."""
     stages = {
         "cooldown": {**BASE, "lr": "towers", "mixture": {"short": {"ratio": 1, "of": {"a": 1}}}},
-        "long-32k": follower(
-            "cooldown",
-            {"new": {"ratio": ".25", "of": {"b": 1}}, "old": {"ratio": "rest", "of": {"replay": "cooldown"}}},
-        ),
-        "long-128k": follower(
-            "long-32k",
-            {"newest": {"ratio": ".25", "of": {"a": 1}}, "old": {"ratio": "rest", "of": {"replay": "long-32k"}}},
-        ),
-    }  # fmt: skip
+        "long-32k": follower("cooldown", quarter("cooldown")),
+        "long-128k": follower("long-32k", quarter("long-32k")),
+    }
     shares = plan_of(stages).stage("long-128k").mixture.end_shares()
-    assert shares["newest"] == Fraction(1, 4)
+    assert shares["new"] == Fraction(1, 4)
     assert shares["old/new"] == Fraction(3, 16)
     assert shares["old/old/short"] == Fraction(9, 16)
 
@@ -248,7 +242,8 @@ def test_a_stage_that_reads_a_part_counts_for_the_whole() -> None:
         (
             {"of": "a"},
             "error[part-of-nothing]: `p` says which documents of the other source it is: by order "
-            "or by length; add one of `part: first 10%` and `min_tokens: 32Ki`, `max_tokens: 128Ki`",
+            "or by length; add one of `part: first 10%` and `min_tokens: 32Ki`, "
+            "`max_tokens: 128Ki`",
         ),
         (
             {"modality": "text", "part": "first 10%"},
