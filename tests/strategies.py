@@ -466,8 +466,8 @@ class _Drawn:
         """Draw nodes that say how much they read in another way than by a ratio."""
         draw = self.draw
         ramp = [{"shape": "linear", "from": "0", "to": "30%"}]
-        some = {"ratio": draw(st.sampled_from(["0.3", ramp])), "of": {"s0": {"tokens": 90}}}
-        some["of"]["s1"] = draw(st.sampled_from(["rest", {"size": "1"}]))
+        of: Tree = {"s0": {"tokens": 90}, "s1": draw(st.sampled_from(["rest", {"size": "1"}]))}
+        some = {"ratio": draw(st.sampled_from(["0.3", ramp])), "of": of}
         kind = draw(st.sampled_from(["size", "sqrt_size", "normalize"]))
         if kind == "normalize":
             return {"normalize": "true"} | {name: draw(_RAW) for name in self.sources}

@@ -11,7 +11,8 @@ from curriculum.compile_amounts import root_of
 from curriculum.lock import read_lock, write_lock
 from curriculum.mixture import Mixture
 from curriculum.usage import epochs, tokens_asked
-from small import BASE, EYES, Tree, message_of, plan_in, plan_of, right
+from small import BASE, EYES, message_of, plan_in, plan_of, right
+from strategies import Tree
 
 
 def mixture(mix: Tree, **more: object) -> Mixture:

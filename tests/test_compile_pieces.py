@@ -1,5 +1,6 @@
 """Mixtures in pieces: windows, lines between two mixtures, and what stands for the one before."""
 
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -9,10 +10,11 @@ from hypothesis import strategies as st
 
 from curriculum.lock import prefix_digest, read_lock, write_lock
 from curriculum.plan import Plan
-from small import BASE, Tree, message_of, plan_in, plan_of, right
+from small import BASE, message_of, plan_in, plan_of, right
+from strategies import Tree
 
 
-def text(pieces: list[Tree], **more: Any) -> Tree:
+def text(pieces: Sequence[Mapping[str, Any]], **more: Any) -> Tree:
     return {"text": {**BASE, "lr": "towers", "mixture": pieces, **more}}
 
 
@@ -40,7 +42,7 @@ def test_smollm_changes_its_mixture_at_a_step() -> None:
 
 
 OLD: Tree = {"ratio": "rest", "of": {"replay": "previous"}}
-WINDOW = [
+WINDOW: list[Tree] = [
     {"of": {"a": ".75", "b": ".25"}, "until": "80%"},
     {"of": {"qa": {"ratio": "10%", "of": {"b": 1}}, "old": OLD}},
 ]
@@ -60,7 +62,7 @@ def test_a_window_adds_to_the_mixture_before() -> None:
 @given(st.integers(1, 40), st.integers(1, 40), st.sampled_from(["steps", "tokens"]))
 def test_between_two_mixtures_every_share_is_a_line(first: int, over: int, unit: str) -> None:
     factor = 1 if unit == "steps" else 640
-    pieces = [
+    pieces: list[Tree] = [
         {"of": {"a": "1", "b": "0"}, "until": f"{first * factor} {unit}"},
         {"shape": "linear", "for": f"{over * factor} {unit}"},
         {"of": {"b": ".8", "a": ".2"}},
@@ -73,7 +75,7 @@ def test_between_two_mixtures_every_share_is_a_line(first: int, over: int, unit:
 
 
 def test_amounts_are_of_what_their_piece_reads() -> None:
-    pieces = [
+    pieces: list[Tree] = [
         {"of": ["a"], "until": "50%"},
         {"shape": "linear", "for": "20%"},
         {"of": {"b": {"tokens": 10_000}, "a": "rest"}},
@@ -90,7 +92,7 @@ NEXT: Tree = {"init": "text", "keep": "text", "carry": "all", "tokens": 6_400}
     [("text", 0.8), ("text@50%", 0.0), ("text@60%", 0.2), ("text@80%", 0.6), ("text@end", 0.8)],
 )
 def test_pieces_are_left_as_one_tree(point: str, of_b: float) -> None:
-    pieces = [
+    pieces: list[Tree] = [
         {"of": {"web": {"ratio": 1, "of": ["a"]}}, "until": "50%"},
         {"shape": "linear", "for": "40%"},
         {"of": {"b": ".8", "web": {"ratio": ".2", "of": {"a": "1"}}}},
@@ -106,7 +108,7 @@ def test_pieces_are_left_as_one_tree(point: str, of_b: float) -> None:
 
 
 def test_a_group_and_a_source_of_one_name_add_up() -> None:
-    pieces = [
+    pieces: list[Tree] = [
         {"of": {"a": ".5", "b": ".5"}, "until": "50%"},
         {"shape": "linear"},
         {"of": {"b": {"ratio": ".5", "of": {"a": 1}}, "a": ".5"}, "for": "10%"},
@@ -119,20 +121,20 @@ def test_a_group_and_a_source_of_one_name_add_up() -> None:
 
 
 def test_the_first_piece_may_go_over_from_what_is_kept() -> None:
-    over = [{"shape": "linear", "for": "50%"}, {"of": {"b": 1}}]
+    over: list[Tree] = [{"shape": "linear", "for": "50%"}, {"of": {"b": 1}}]
     plan = plan_of({"text": BASE, "next": {**NEXT, "mixture": over}})
     assert [ratios(plan, step, "next") for step in (0, 5, 10)] == [
         {"a": 0.75, "b": 0.25}, {"a": 0.0, "b": 1.0}, {"a": 0.0, "b": 1.0},
     ]  # fmt: skip
     assert ratios(plan, 4, "next") == {"a": 0.15, "b": 0.85}
-    kept = [{"of": "previous", "until": "50%"}, {"of": {"b": 1}}]
+    kept: list[Tree] = [{"of": "previous", "until": "50%"}, {"of": {"b": 1}}]
     plan = plan_of({"text": BASE, "next": {**NEXT, "mixture": kept}})
     assert ratios(plan, 4, "next") == {"a": 0.75, "b": 0.25}
     assert ratios(plan, 5, "next") == {"a": 0.0, "b": 1.0}
 
 
 def test_a_path_below_the_piece_before() -> None:
-    pieces = [
+    pieces: list[Tree] = [
         {"of": {"x": {"ratio": ".5", "of": {"a": ".5", "b": ".5"}}, "a": ".5"}, "until": "10%"},
         {"of": {"replay": "previous/x"}},
         {"of": "previous", "for": "10%"},
@@ -152,7 +154,7 @@ def test_a_lock_brings_pieces_back_and_a_later_piece_is_no_part_of_the_start() -
 
 
 def test_a_proxy_moves_the_marks_of_pieces(tmp_path: Any) -> None:
-    pieces = [
+    pieces: list[Tree] = [
         {"of": ["a"], "until": "32_000"},
         {"shape": "linear", "for": "20 steps"},
         {"of": ["b"]},
@@ -165,7 +167,7 @@ def test_a_proxy_moves_the_marks_of_pieces(tmp_path: Any) -> None:
     assert mixture.ratios(30) == {"a": 0.5, "b": 0.5}
 
 
-OF_A = {"of": ["a"], "until": "50%"}
+OF_A: Tree = {"of": ["a"], "until": "50%"}
 
 
 @pytest.mark.parametrize(

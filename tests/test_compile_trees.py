@@ -10,7 +10,8 @@ from curriculum.compile_trees import MAX_LEVELS, MAX_PARTS
 from curriculum.errors import Severity
 from curriculum.plan import Plan
 from curriculum.usage import epochs
-from small import BASE, Tree, compiled, message_of, plan_of, right, rules_of
+from small import BASE, compiled, message_of, plan_of, right, rules_of
+from strategies import Tree
 
 
 def follower(parent: str, mix: Any) -> Tree:
