@@ -1,4 +1,5 @@
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,29 @@ def test_a_source_keeps_the_plans_name_whatever_its_folder_is_called(tmp_path: P
     assert [source.about.name for source in found.values()] == ["captions", "code", "english"]
     with pytest.raises(RunError, match=r"code.*python -m curriculum.data.demo"):
         open_data(plan, plan.stages, tmp_path)
+
+
+def test_a_part_is_read_from_the_folder_of_its_whole(tmp_path: Path) -> None:
+    plan = world_plan()
+    write_world(tmp_path)
+    whole = open_data(plan, plan.stages, tmp_path)["english"]
+    half = Fraction(1, 2)
+    first = replace(plan.sources["code"], of="english", path="english", part=(Fraction(0), half))
+    long = replace(plan.sources["code"], of="english", path="english", min_tokens=9)
+    every = np.ones(whole.num_docs, dtype=bool)
+    docs = {}
+    for name, part in (("first", first), ("long", long)):
+        parts = replace(plan, sources={**plan.sources, "code": part})
+        found = open_data(parts, plan.stages, tmp_path)
+        docs[name] = found["code"].docs(every)
+        assert found["code"].about.name == "code"
+        assert len(found["english"].docs(every)) == whole.num_docs
+        reader = open_reader(parts, plan.stage("text"), found)
+        read = {s.doc for row in reader.rows(0) for s in row.spans if row.source == "code"}
+        assert read <= set(docs[name])
+    assert docs["first"].tolist() == list(range(len(docs["first"])))
+    assert 0 < len(docs["first"]) < whole.num_docs
+    assert docs["long"].tolist() == np.flatnonzero(np.diff(whole.offsets) >= 9).tolist()
 
 
 def test_an_image_longer_than_the_context_is_refused_with_the_stages_name(
