@@ -100,7 +100,9 @@ class _Digests:
         return {
             "composed": composed.name,
             "averages": {
-                module: [[self._parent(s.start), decimal_words(s.weight)] for s in shares]
+                module: [
+                    [self._parent(s.start), s.start.step, decimal_words(s.weight)] for s in shares
+                ]
                 for module, shares in composed.averages.items()
             },
         }
