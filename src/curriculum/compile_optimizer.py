@@ -15,7 +15,7 @@ def compile_optimizer(state: State, draft: Draft) -> dict[str, OptimizerRule]:
     by_word: dict[str, list[str]] = {}
     words: dict[str, Word] = {}
     for module in modules:
-        if (word := _optimizer_word(draft, module)) is not None:
+        if (word := _optimizer_word(state, draft, module)) is not None:
             words[word.text] = word
             by_word.setdefault(word.text, []).append(module)
     rules: dict[str, OptimizerRule] = {}
@@ -59,10 +59,16 @@ def optimizer_named(state: State, word: Word) -> OptimizerSpec | None:
     return spec
 
 
-def _optimizer_word(draft: Draft, module: str) -> Word | None:
-    while draft.spec.optimizer is None and (kept := draft.kept_of(module)) is not None:
-        draft = kept[0]
-    return draft.spec.optimizer
+def _optimizer_word(state: State, draft: Draft, module: str) -> Word | None:
+    """Return what names the optimizer of a module: what the stage says, or one that it keeps."""
+    known, now = state.optimizer_words, draft
+    while (now.name, module) not in known and now.spec.optimizer is None:
+        kept = now.kept_of(module)
+        if kept is None:
+            break
+        now = kept[0]
+    known[draft.name, module] = known.get((now.name, module), now.spec.optimizer)
+    return known[draft.name, module]
 
 
 def _targets(state: State) -> list[str]:

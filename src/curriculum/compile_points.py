@@ -106,8 +106,8 @@ def kept_of(state: State, spec: StageSpec, point: Point | None) -> Kept | None:
         return None
     draft = state.drafts.get(point.stage)
     named = [p.stage for p in spec.points(with_candidates=False)]
-    reached = _reached(state, named)
-    if draft is None or point.stage not in reached:
+    if draft is None or point.stage not in _reached(state, named, until=point.stage):
+        reached = _reached(state, named)
         trained = sorted(name for name in reached if name in state.drafts)
         what = f"`keep: {point.stage}` names no stage that `init` reaches"
         parents = sorted({name for name in named if name in state.drafts})
@@ -141,14 +141,15 @@ def _left_at(state: State, spec: StageSpec, stage: str) -> int | None:
 
 def reaches(state: State, spec: StageSpec, name: str) -> bool:
     """Say whether `init` reaches a stage or an outside checkpoint."""
-    return name in _reached(state, [p.stage for p in spec.points(with_candidates=False)])
+    named = [p.stage for p in spec.points(with_candidates=False)]
+    return name in _reached(state, named, until=name)
 
 
-def _reached(state: State, named: list[str]) -> set[str]:
-    """Return all that `init` reaches through stages and averages, by name."""
+def _reached(state: State, named: list[str], until: str | None = None) -> set[str]:
+    """Return all that `init` reaches through stages and averages, by name, or up to one of them."""
     waiting = list(named)
     seen: set[str] = set()
-    while waiting:
+    while waiting and until not in seen:
         stage = waiting.pop()
         if stage in seen:
             continue

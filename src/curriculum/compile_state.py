@@ -11,7 +11,7 @@ from curriculum.composed import ComposedStage, origins
 from curriculum.errors import Diagnostic, Related, Severity, Span
 from curriculum.nodes import Map
 from curriculum.plan import Budget, Checkpoint, Module, Source, Stage, Start, UnknownStage
-from curriculum.spec import PlanSpec, RideSpec, StageSpec
+from curriculum.spec import PlanSpec, RideSpec, StageSpec, Word
 from curriculum.spec_reader import is_misspelt
 
 
@@ -90,6 +90,7 @@ class State:
     composed: dict[str, ComposedStage] = field(default_factory=dict)
     followed: set[tuple[str, Rider]] = field(default_factory=set)  # riders whose clock went on
     used_optimizers: set[str] = field(default_factory=set)
+    optimizer_words: dict[tuple[str, str], Word | None] = field(default_factory=dict)
     clock_ends: dict[tuple[str, str], frozenset[int]] = field(default_factory=dict)
     trees: Trees = field(default_factory=Trees)
     notes: list[Diagnostic] = field(default_factory=list)  # what is told and stops nothing

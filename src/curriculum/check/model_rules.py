@@ -23,12 +23,14 @@ def rope_never_shrinks_unsaid(plan: Plan) -> Iterator[Diagnostic]:
     says its own."""
     for stage in plan.stages:
         for module, rope in stage.rope.items():
-            if rope.base is None or _says(plan, stage, "rope"):
+            if rope.base is None:
                 continue
             for parent, _ in _parents(plan, stage, module):
                 before = _rope_of(parent, module)
                 if before is None or before.base is None or rope.base >= before.base:
                     continue
+                if _says(plan, stage, "rope"):
+                    break
                 yield Diagnostic(
                     "rope-never-shrinks-unsaid",
                     f"stage `{stage.name}` takes `{module}` from `{parent.name}` at RoPE base "
@@ -52,7 +54,7 @@ def rope_grows_with_context(plan: Plan) -> Iterator[Diagnostic]:
                 if same != rope or rope.base is None or now <= known:
                     continue
                 if _says(plan, stage, "rope"):
-                    continue
+                    break
                 before = parent.at(step).seq_len
                 yield Diagnostic(
                     "rope-grows-with-context",
@@ -72,13 +74,15 @@ def context_never_shrinks_unsaid(plan: Plan) -> Iterator[Diagnostic]:
     `seq_len`."""
     for stage in plan.stages:
         for module in stage.init:
-            if plan.modules[module].shape.kind != "llm" or _says(plan, stage, "seq_len"):
+            if plan.modules[module].shape.kind != "llm":
                 continue
             now = stage.at(0).seq_len
             for parent, step in _parents(plan, stage, module):
                 before = parent.at(step).seq_len
                 if now >= before:
                     continue
+                if _says(plan, stage, "seq_len"):
+                    break
                 yield Diagnostic(
                     "context-never-shrinks-unsaid",
                     f"stage `{stage.name}` takes `{module}` from `{parent.name}` at a context of "
