@@ -23,7 +23,11 @@ LEAVES = (
     "rope_scaling.py",
     "graph.py",
     "data/draws.py",
+    "models/counted_shape.py",
+    "models/dense_shape.py",
     "models/presets.py",
+    "models/published_llms.py",
+    "models/published_vision.py",
     "models/shapes.py",
 )
 READERS = ("check/*", "simulate/*", "train/*", "data/*", "models/*")

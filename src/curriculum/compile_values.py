@@ -83,7 +83,8 @@ def _may_set(state: State, draft: Draft, target: str, name: str, span: Span) -> 
         state.report("set-of-absent", f"stage `{draft.name}` has no module `{module}`", span)
         return False
     kind = state.modules[module].shape.kind
-    known = SETTINGS.get(f"{kind}/{part}", ())
+    has = not part or part in state.modules[module].shape.parts()
+    known = SETTINGS.get(f"{kind}/{part}", ()) if has else ()
     if name not in known:
         can = [f"{k}: {', '.join(v)}" for k, v in SETTINGS.items()]
         state.report(

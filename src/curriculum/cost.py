@@ -9,13 +9,20 @@ what a plan adds to it:
 - a frozen module costs its forward pass, and the gradient of its inputs where a trained module
   stands before it. A module of which only parts are trained counts as frozen with gradient through.
 
-How many caption tokens belong to an image no plan says: text tower and captioner are None.
+How many caption tokens belong to an image no plan says: text tower and captioner are None. So are a
+ViT known by counts that does not say how many patches `merge` into one position, and its projector.
 """
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
-from curriculum.models.flops import Gradient, train_flops_per_token
+from curriculum.models.counted_shape import CountedShape
+from curriculum.models.flops import (
+    Gradient,
+    lacks_attention,
+    patches_per_position,
+    train_flops_per_token,
+)
 from curriculum.models.shapes import Shape, VitShape
 from curriculum.plan import Plan, Stage
 
@@ -35,19 +42,21 @@ def stage_flops(plan: Plan, stage: Stage) -> dict[str, int | None]:
     """Return the FLOPs of all steps of a stage for every module that is there, frozen ones too."""
     shapes = {name: plan.modules[name].shape for name in stage.modules}
     counted = shapes[stage.count].kind if stage.count in shapes else stage.count
-    merge = next((s.merge for s in shapes.values() if isinstance(s, VitShape)), 1)
-    # In LLM positions, each of merge x merge patches; where the ViT counts, all tokens are patches.
-    every = Fraction(stage.tokens, merge**2)
-    images = every if counted == "vit" else image_positions(plan, stage)
+    patches = next((patches_per_position(s) for s in shapes.values() if s.kind == "vit"), 1)
+    # In LLM positions, each of some patches; where the ViT counts, all tokens are patches.
+    images = image_positions(plan, stage)
+    if counted == "vit":
+        images = None if patches is None else Fraction(stage.tokens, patches)
     flops: dict[str, int | None] = {}
     for name, shape in shapes.items():
         how = gradient(stage, name, shapes)
         match shape.kind:
             case "llm" if counted == "llm":
                 flops[name] = _packed(stage, shape, how)
-            case "vit":
-                each = _per_patch(stage, shape, how, counted, merge)
-                flops[name] = None if images is None else int(images * merge**2 * each)
+            case "vit" if counted == "vit":
+                flops[name] = stage.tokens * _per_patch(stage, shape, how, 1)
+            case "vit" if images is not None and patches is not None:
+                flops[name] = int(images * patches * _per_patch(stage, shape, how, patches))
             case "projector":
                 each = train_flops_per_token(shape, 0, how)
                 flops[name] = None if images is None else int(images * each)
@@ -64,6 +73,11 @@ def known_flops(flops: Mapping[str, int | None]) -> tuple[int, tuple[str, ...]]:
     """
     missing = tuple(name for name, count in flops.items() if count is None)
     return sum(count for count in flops.values() if count is not None), missing
+
+
+def without_attention(plan: Plan) -> tuple[str, ...]:
+    """Return the modules whose FLOPs leave attention out: their heads and layers are not said."""
+    return tuple(name for name, module in plan.modules.items() if lacks_attention(module.shape))
 
 
 def image_positions(plan: Plan, stage: Stage) -> Fraction | None:
@@ -105,9 +119,12 @@ def _packed(stage: Stage, shape: Shape, how: Gradient) -> int:
     return total
 
 
-def _per_patch(stage: Stage, shape: Shape, how: Gradient, counted: str, merge: int) -> int:
-    assert isinstance(shape, VitShape)
-    grid = shape.position_rows * shape.position_columns
+def _per_patch(stage: Stage, shape: Shape, how: Gradient, patches_per_token: int) -> int:
+    """FLOPs of a ViT for one patch, which sees an image, or a sequence where that is shorter."""
     shortest = min(piece.seq_len for piece in stage.batch.pieces)
-    room = shortest if counted == "vit" else shortest * merge**2
-    return train_flops_per_token(shape, min(grid, room), how)
+    if isinstance(shape, CountedShape):
+        image = shape.image_patches or 0
+    else:
+        assert isinstance(shape, VitShape)
+        image = shape.position_rows * shape.position_columns
+    return train_flops_per_token(shape, min(image, shortest * patches_per_token), how)

@@ -9,7 +9,8 @@ from curriculum.composed import ComposedStage, Share
 from curriculum.curve import Curve, Piece
 from curriculum.lock_rope import read_rope, rope_json
 from curriculum.mixture import Mixture, Node
-from curriculum.models.presets import shape_of
+from curriculum.models.counted_shape import CountedShape, fields_of
+from curriculum.models.presets import counted_shape, shape_of
 from curriculum.plan import (
     Budget,
     Checkpoint,
@@ -55,7 +56,10 @@ def node_json(node: Node) -> Json:
 def module_json(module: Module) -> Json:
     """Write a module with its whole shape."""
     shape: Any = module.shape  # each kind of shape is a dataclass, their common face is not
-    return {"preset": module.preset, "kind": module.shape.kind, "shape": asdict(shape)}
+    fields = asdict(shape)
+    if isinstance(shape, CountedShape):
+        fields = {name: fields[name] for name in fields_of(shape.kind)}
+    return {"preset": module.preset, "kind": shape.kind, "shape": fields}
 
 
 def source_json(source: Source, with_path: bool = True) -> Json:
@@ -185,8 +189,10 @@ def read_node(node: Json) -> Node:
 
 def read_module(name: str, module: Json) -> Module:
     """Read what `module_json` wrote."""
-    shape = {k: v for k, v in module["shape"].items() if k != "kind"}
-    return Module(name, module["preset"], shape_of(module["preset"], shape))
+    preset, fields = module["preset"], module["shape"]
+    if preset is None:
+        return Module(name, None, counted_shape(module["kind"], fields))
+    return Module(name, preset, shape_of(preset, fields))
 
 
 def read_source(name: str, source: Json) -> Source:

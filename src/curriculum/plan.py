@@ -30,7 +30,7 @@ class Module:
     """A part of the model that stages train, freeze, take over, add or drop."""
 
     name: str
-    preset: str
+    preset: str | None  # None: known by counts alone
     shape: Shape
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from curriculum.curve import SHAPES
 from curriculum.models.presets import PRESETS
+from curriculum.models.shapes import KINDS
 from curriculum.rope_scaling import SCALINGS
 from curriculum.spec_rope import keys_of
 from curriculum.words import (
@@ -121,6 +122,8 @@ def _definitions() -> Json:
         "count": {"anyOf": [*known_or_not["anyOf"], {"const": "keep"}]},
         "seq_len": known_or_not,
         "shape": {"enum": list(SHAPES)},
+        "preset": {"enum": sorted(PRESETS)},
+        "kind": {"enum": list(KINDS)},
         "modality": {"enum": list(MODALITIES)},
         "round": {"enum": ["up", "down"]},
         "carry": {"anyOf": [{"enum": ["all", "none"]}, {"type": "array", "items": word}]},
@@ -131,9 +134,10 @@ def _definitions() -> Json:
         "lr": {"anyOf": [*ride["anyOf"], _named(ride, TARGET)]},
         "modules": _named(_takes("module")),
         "module": {
-            **_table(MODULE, required=("preset",)),
+            **_table(MODULE),
+            "oneOf": [{"required": ["preset"]}, {"required": ["kind", "params"]}],
             "additionalProperties": {"type": ["number", "boolean", "string"]},
-            "description": f"Presets: {', '.join(sorted(PRESETS))}.",
+            "description": "A preset and fields that differ, or a kind and its counts.",
         },
         "optimizers": _named(_takes("optimizer")),
         "optimizer": optimizer,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from curriculum.composed import ComposedStage, Share
-from curriculum.cost import CONVENTION, known_flops, stage_flops
+from curriculum.cost import CONVENTION, known_flops, stage_flops, without_attention
 from curriculum.curve import Curve
 from curriculum.paths import in_order, longest_path
 from curriculum.plan import Plan, Provenance, Stage, Start
@@ -34,7 +34,7 @@ class Figures:
     """What is told of a stage beside its sizes."""
 
     lr: dict[str, LrFigures]
-    params: dict[str, int]
+    params: dict[str, int | None]
     epochs: dict[str, Fraction | None]
 
 
@@ -51,11 +51,11 @@ def stage_figures(plan: Plan) -> dict[str, Figures]:
     }
 
 
-def params_of(plan: Plan, target: str) -> int:
-    """Return the parameters of a module or a part."""
+def params_of(plan: Plan, target: str) -> int | None:
+    """Return the parameters of a module or a part; None where only the module's are known."""
     module, _, part = target.partition("/")
     shape = plan.modules[module].shape
-    return shape.params_by_part()[part] if part else shape.num_params()
+    return shape.params_of(part) if part else shape.num_params()
 
 
 def _lr_figures(stage: Stage, curve: Curve | None) -> LrFigures:
@@ -114,7 +114,8 @@ def _stage_lines(plan: Plan, stage: Stage, figures: Figures, width: int) -> list
         f"{', '.join(sorted(bases)) or '-':>9}  {first_words:<27} {most:>6} "
         f"{f'{total:.1e}'.replace('e+', 'e') + partial:>7}"
     )
-    trained = ", ".join(f"{t} {rounded_in_words(n)}" for t, n in figures.params.items())
+    params = {t: "?" if n is None else rounded_in_words(n) for t, n in figures.params.items()}
+    trained = ", ".join(f"{target} {words}" for target, words in params.items())
     frozen = [m for m in stage.modules if not any(t.partition("/")[0] == m for t in stage.train)]
     line = f"{'':<{width}} trains {trained}"
     line += f"; frozen {', '.join(frozen)}" if frozen else ""
@@ -191,12 +192,15 @@ def _totals(plan: Plan) -> list[str]:
     if any(missing for _, missing in flops):
         words += " and more (+: not all known)"
     beside = " of the known stages" if plan.unknown else ""
+    lacking = ", ".join(without_attention(plan))
+    left_out = [f"       without the attention of {lacking}: no heads and layers are said"]
     return [
         f"total{beside}: asked {rounded_in_words(asked, 5)} tokens, planned {planned:,} in "
         f"{steps:,} steps",
         *_path_words(plan, planned),
         f"FLOPs: {words}",
         f"       {CONVENTION}",
+        *(left_out if lacking else ()),
         "epochs: the largest of any source, all ancestors counted",
     ]
 

@@ -183,10 +183,11 @@ class SourceSpec:
 
 @dataclass(frozen=True, slots=True)
 class ModuleSpec:
-    """A module: its preset, and fields of the shape that differ."""
+    """A module: its preset and fields of the shape that differ, or its kind and what is known."""
 
     name: Word
-    preset: Word
+    preset: Word | None
+    kind: Word | None  # one of the two
     overrides: Mapping[str, object]
     span: Span
 

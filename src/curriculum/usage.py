@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from curriculum.models.shapes import VitShape
+from curriculum.models.flops import patches_per_position
 from curriculum.plan import Plan, Stage
 
 Counts = dict[str, Fraction | None]
@@ -64,7 +64,7 @@ def _asked_by(plan: Plan, stage: Stage, step: int) -> Counts:
 def _positions_per_token(plan: Plan, stage: Stage, source: str) -> Fraction | None:
     """Return how many positions a stage counts for one token of a source; None if nobody says."""
     shape = plan.modules[stage.count].shape
-    if not isinstance(shape, VitShape):
+    if shape.kind != "vit":
         return Fraction(1)
-    share = plan.sources[source].image_share
-    return share * shape.merge**2 if share else None
+    share, patches = plan.sources[source].image_share, patches_per_position(shape)
+    return share * patches if share and patches else None

@@ -13,7 +13,7 @@ from curriculum.cli.graph_json import composed_json, fate_json, outside_json, to
 from curriculum.cli.load import load
 from curriculum.cli.options import Format, FormatOption, Set
 from curriculum.compile import Compiled
-from curriculum.cost import stage_flops
+from curriculum.cost import stage_flops, without_attention
 from curriculum.errors import CurriculumError, FindingsError
 from curriculum.findings import finding_json, text_of
 from curriculum.lock import read_lock, write_lock
@@ -170,12 +170,24 @@ def _json(compiled: Compiled, changed: list[str]) -> dict[str, Any]:
         "plan": plan.name,
         "digest": plan.digest,
         "stages": stages,
+        "modules": {name: _module_json(plan, name) for name in plan.modules},
         "composed": [composed_json(c, paths[c.name]) for c in plan.composed],
         "outside": [outside_json(o) for o in plan.outside],
         "totals": totals_json(plan),
         "provenance": provenance,
         "changed": changed,
         "findings": findings,
+    }
+
+
+def _module_json(plan: Plan, name: str) -> dict[str, Any]:
+    module = plan.modules[name]
+    return {
+        "preset": module.preset,
+        "kind": module.shape.kind,
+        "params": module.shape.num_params(),
+        "active_params": module.shape.num_active_params(),
+        "attention_in_flops": name not in without_attention(plan),
     }
 
 

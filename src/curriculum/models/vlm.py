@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from curriculum.models.batch import TorchBatch
 from curriculum.models.coca import Captioner, TextTower
 from curriculum.models.decoder import Decoder
+from curriculum.models.dense_shape import DenseDecoderShape
 from curriculum.models.losses import next_token_loss, siglip_loss, siglip_share
 from curriculum.models.projector import Projector
 from curriculum.models.rows import put_rows, take_rows
@@ -74,12 +75,15 @@ def build(
     for buffer in module.buffers():
         buffer.zero_()
     depth = getattr(shape, "num_layers", 1)
+    tied = getattr(shape, "tied_embeddings", False)
     with torch.no_grad():
         for parameter_name, parameter in module.named_parameters():
             label = f"{seed}/{name or shape.kind}/{parameter_name}"
             digest = hashlib.sha256(label.encode()).digest()
             generator = torch.Generator().manual_seed(int.from_bytes(digest[:8]) >> 1)
             mean, std = _init(shape.kind, parameter_name, tuple(parameter.shape), depth)
+            if tied and parameter_name == "embed.weight":
+                std = parameter.shape[-1] ** -0.5  # as a head: logits of a normed state of size 1
             fresh = torch.full(parameter.shape, mean)
             if std > 0:
                 fresh.normal_(mean, std, generator=generator)
@@ -160,7 +164,7 @@ def _next_token(
             )
         x = put_rows(x, batch.image_index, cells.to(x.dtype))
     hidden = llm(x, batch.positions, batch.spans.cu_seqlens, batch.spans.max_seqlen, batch.live)
-    return next_token_loss(take_rows(hidden, batch.loss_index), llm.head.weight, batch.targets)
+    return next_token_loss(take_rows(hidden, batch.loss_index), llm.head_weight, batch.targets)
 
 
 def _siglip(
@@ -212,7 +216,7 @@ def _text_tower(modules: Mapping[str, nn.Module]) -> TextTower:
 
 def _module(shape: Shape) -> nn.Module:
     match shape:
-        case DecoderShape():
+        case DecoderShape() | DenseDecoderShape():
             return Decoder(shape)
         case VitShape():
             return Vit(shape)

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 
 from curriculum.errors import RunError
+from curriculum.models.counted_shape import CountedShape
+from curriculum.models.dense_shape import DenseDecoderShape
 from curriculum.models.vlm import TERMS
 from curriculum.plan import Plan
 
@@ -55,10 +57,35 @@ def _outside_state(plan: Plan) -> Iterator[str]:
                 )
 
 
+def _counted_modules(plan: Plan) -> Iterator[str]:
+    for stage in plan.stages:
+        for name in stage.init:
+            if isinstance(plan.modules[name].shape, CountedShape):
+                yield (
+                    f"stage `{stage.name}`: `{name}` is known by its counts alone; a preset with "
+                    "all sizes is needed to build it"
+                )
+
+
+def _short_windows(plan: Plan) -> Iterator[str]:
+    for stage in plan.stages:
+        longest = max(piece.seq_len for piece in stage.batch.pieces)
+        for name in stage.init:
+            shape = plan.modules[name].shape
+            window = shape.window if isinstance(shape, DenseDecoderShape) else None
+            if window is not None and window < longest:
+                yield (
+                    f"stage `{stage.name}`: layers of `{name}` see {window} positions of "
+                    f"{longest}; attention in windows is not built, only up to their length"
+                )
+
+
 UNABLE: tuple[Callable[[Plan], Iterator[str]], ...] = (
     _unknown_losses,
     _changing_contexts,
     _unknown_settings,
     _outside_state,
+    _counted_modules,
+    _short_windows,
 )
 """Each tells what it finds, a sentence for each place."""

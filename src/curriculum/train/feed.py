@@ -10,6 +10,7 @@ from curriculum.data.packed import Packed
 from curriculum.data.store import DataError, Source, Unit, open_source
 from curriculum.data.stream import Reads
 from curriculum.errors import RunError
+from curriculum.models.dense_shape import DenseDecoderShape
 from curriculum.models.shapes import CaptionerShape, DecoderShape, TextTowerShape, VitShape
 from curriculum.plan import Plan, Stage
 
@@ -49,7 +50,7 @@ def _require_fit(plan: Plan, name: str, source: Source) -> None:
     largest = int(source.tokens.max(initial=0))
     for module in plan.modules.values():
         shape = module.shape
-        if isinstance(shape, DecoderShape | TextTowerShape | CaptionerShape):
+        if isinstance(shape, DecoderShape | DenseDecoderShape | TextTowerShape | CaptionerShape):
             if largest >= shape.vocab:
                 raise RunError(
                     f"source `{name}` holds token {largest}, module `{module.name}` has a vocab of "
