@@ -116,6 +116,14 @@ MODULES: Tree = {
     "projector": {"preset": "pixel-shuffle-mlp-proxy"},
     "captioner": {"preset": "tiny-decoder-proxy"},
 }
+OTHER_MODULES: tuple[Tree, ...] = (
+    {},
+    {"llm": {"kind": "llm", "params": "8M", "active_params": "3M", "hidden": 64, "vocab": "1Ki"}},
+    {"vit": {"kind": "vit", "params": "0.4M", "merge": 2}},
+    {"vit": {"kind": "vit", "params": "0.4M"}, "captioner": {"kind": "captioner", "params": "1M"}},
+    {"llm": {"preset": "kimi-k2", "num_layers": 3}, "vit": {"preset": "siglip-so400m-14-384"}},
+)
+"""What stands in a plan instead: sizes that differ, and modules known by counts alone."""
 OPTIMIZERS: Tree = {
     "muon": {
         "kind": "muon",
@@ -165,7 +173,7 @@ class _Drawn:
         return {
             "plan": "drawn",
             "seed": draw(st.integers(0, 3)),
-            "modules": MODULES,
+            "modules": {**MODULES, **draw(st.sampled_from(OTHER_MODULES))},
             "optimizers": OPTIMIZERS,
             "sources": {name: self.source() for name in self.sources},
             "schedules": {

@@ -9,8 +9,8 @@ what a plan adds to it:
 - a frozen module costs its forward pass, and the gradient of its inputs where a trained module
   stands before it. A module of which only parts are trained counts as frozen with gradient through.
 
-How many caption tokens belong to an image no plan says: text tower and captioner are None. So are a
-ViT known by counts that does not say how many patches `merge` into one position, and its projector.
+How many caption tokens belong to an image no plan says: text tower and captioner are None. So is a
+ViT known by counts that does not say how many patches `merge` into one position.
 """
 
 from collections.abc import Iterable, Mapping

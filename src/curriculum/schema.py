@@ -9,6 +9,7 @@ from typing import Any
 from curriculum.curve import SHAPES
 from curriculum.models.presets import PRESETS
 from curriculum.models.shapes import KINDS
+from curriculum.module_words import SIZES
 from curriculum.rope_scaling import SCALINGS
 from curriculum.spec_rope import keys_of
 from curriculum.words import (
@@ -124,6 +125,7 @@ def _definitions() -> Json:
         "shape": {"enum": list(SHAPES)},
         "preset": {"enum": sorted(PRESETS)},
         "kind": {"enum": list(KINDS)},
+        "size": {"type": ["number", "boolean", "string"]},
         "modality": {"enum": list(MODALITIES)},
         "round": {"enum": ["up", "down"]},
         "carry": {"anyOf": [{"enum": ["all", "none"]}, {"type": "array", "items": word}]},
@@ -134,9 +136,8 @@ def _definitions() -> Json:
         "lr": {"anyOf": [*ride["anyOf"], _named(ride, TARGET)]},
         "modules": _named(_takes("module")),
         "module": {
-            **_table(MODULE),
+            **_table({**MODULE, **SIZES}),
             "oneOf": [{"required": ["preset"]}, {"required": ["kind", "params"]}],
-            "additionalProperties": {"type": ["number", "boolean", "string"]},
             "description": "A preset and fields that differ, or a kind and its counts.",
         },
         "optimizers": _named(_takes("optimizer")),

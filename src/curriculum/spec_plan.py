@@ -16,7 +16,7 @@ from curriculum.spec_stage import read_stage
 from curriculum.units import decimal_words, parse_amount
 from curriculum.words import (
     MODALITIES,
-    NO_FIELD,
+    MODULE,
     OPTIMIZER_RANGES,
     OPTIMIZER_VALUES,
     PLAN,
@@ -124,7 +124,7 @@ def _module(reader: SpecReader, name: Word, entries: Map) -> ModuleSpec | None:
             "say `preset` or `kind`, one of them",
         )
         return None
-    said = [(key.text, node) for key, node in entries.entries if key.text not in NO_FIELD]
+    said = [(key.text, node) for key, node in entries.entries if key.text not in MODULE]
     fields = {key: _field(reader, node) for key, node in said}
     known = preset is not None or kind is not None
     return ModuleSpec(name, preset, kind, fields, entries.span) if known else None

@@ -45,13 +45,8 @@ SCALE: Table = {
 MODULE: Table = {
     "preset": Word("preset", "The named shape; any of its fields may stand beside it."),
     "kind": Word("kind", "In place of a preset: what a module is of which only counts are known."),
-    "params": Word("tokens", "Of a module known by counts: its parameters, embeddings included."),
-    "active_params": Word("tokens", "Of a module known by counts: those that work on one token."),
     "source": Word("text", "Where this module's values come from."),
 }
-
-NO_FIELD = ("preset", "kind", "source")
-"""What is said of a module and is no field of its shape."""
 
 SOURCE: Table = {
     "modality": Word("modality", "What its documents hold: text, image-text or video-text."),

@@ -6,8 +6,10 @@ import pytest
 
 from curriculum.batch import lay_out
 from curriculum.errors import RunError
+from curriculum.models.presets import counted_shape
+from curriculum.plan import Module
 from curriculum.train.abilities import refuse_unable
-from train.worlds import world_plan
+from train.worlds import dense_plan, world_plan
 
 
 def test_everything_is_said_at_once() -> None:
@@ -24,3 +26,32 @@ def test_everything_is_said_at_once() -> None:
 
 def test_a_plan_that_can_be_trained_is_not_refused() -> None:
     refuse_unable(world_plan())
+    refuse_unable(dense_plan())
+
+
+def test_modules_known_by_counts_are_named_in_every_stage_that_has_them() -> None:
+    plan = world_plan()
+    counted = Module("llm", None, counted_shape("llm", {"params": 1000}))
+    with pytest.raises(RunError) as refused:
+        refuse_unable(replace(plan, modules={**plan.modules, "llm": counted}))
+    said = str(refused.value).splitlines()[1:]
+    assert [line.partition(":")[0].strip() for line in said] == [
+        "stage `text`",
+        "stage `align`",
+        "stage `joint`",
+        "stage `long`",
+    ]
+    assert said[0].endswith(
+        "`llm` is known by its counts alone; a preset with all sizes is needed to build it"
+    )
+
+
+def test_windows_shorter_than_the_context_are_refused() -> None:
+    refuse_unable(dense_plan(window=64, full_attention_every=2))  # no stage reads more
+    with pytest.raises(RunError) as refused:
+        refuse_unable(dense_plan(window=32))
+    (line,) = str(refused.value).splitlines()[1:]
+    assert line == (
+        "  stage `long`: layers of `llm` see 32 positions of 64; attention in windows is not "
+        "built, only up to their length"
+    )

@@ -66,6 +66,20 @@ class DenseDecoderShape(Shape):
         """Numbers of a head that RoPE turns: all of them."""
         return self.head_dim
 
+    @property
+    def rope_head_dim(self) -> int:
+        """See Shape."""
+        return self.head_dim
+
+    def rope_layers(self) -> tuple[int, ...]:
+        """See Shape.
+
+        >>> from curriculum.models.presets import shape_of
+        >>> shape_of("dense-proxy", {"nope_every": 4}).rope_layers()
+        (0, 1, 2, 4, 5)
+        """
+        return tuple(layer for layer in range(self.num_layers) if self.has_rope(layer))
+
     def has_rope(self, layer: int) -> bool:
         """Whether layer `layer` (from 0) turns its queries and keys."""
         return self.nope_every is None or (layer + 1) % self.nope_every != 0
@@ -85,7 +99,7 @@ class DenseDecoderShape(Shape):
         """
         if self.window is None:
             return {}
-        turning = [layer for layer in range(self.num_layers) if self.has_rope(layer)]
+        turning = self.rope_layers()
         full = tuple(layer for layer in turning if self.window_of(layer) is None)
         local = tuple(layer for layer in turning if self.window_of(layer) is not None)
         parts = {"full_attention": full, "sliding_attention": local}
