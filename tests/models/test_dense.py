@@ -22,7 +22,7 @@ BASE = 10_000.0
 def decoder(**overrides: object) -> Decoder:
     module = build(shape_of("dense-proxy", {**SIZES, **overrides}), "cpu", seed=1)
     assert isinstance(module, Decoder)
-    dim = module.shape.qk_rope_head_dim
+    dim = module.shape.rope_head_dim
     module.set_rope([BASE ** (-2 * i / dim) for i in range(dim // 2)])
     with torch.no_grad():
         for name, parameter in module.named_parameters():

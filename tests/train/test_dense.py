@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from curriculum.lock import read_lock, write_lock
+from curriculum.lock import read_lock, with_digests, write_lock
 from curriculum.plan import Plan
+from curriculum.rope import Rope
 from curriculum.train import checkpoint
 from curriculum.train.audit import audit
 from curriculum.train.console import Console
@@ -64,6 +67,19 @@ def test_every_stage_runs_as_planned(sizes: dict[str, object], data: Path, tmp_p
     assert bases["long"] == pytest.approx(800_000, rel=1e-12)
     trained = {part for line in lines for part in line.trained_parts.get("llm", ())}
     assert trained == set(plan.modules["llm"].shape.parts())
+
+
+def test_local_and_full_layers_turn_as_the_plan_says_of_each(data: Path, tmp_path: Path) -> None:
+    plan = dense_plan(window=64, full_attention_every=2)
+    rope = {
+        "llm/full_attention": Rope(Fraction(5_000_000)),
+        "llm/sliding_attention": Rope(Fraction(10_000)),
+    }
+    stages = tuple(replace(s, rope=rope if s.rope else {}) for s in plan.stages)
+    go(data, tmp_path / "run", with_digests(replace(plan, stages=stages)))
+    assert audit(tmp_path / "run").ok
+    first = next(read(tmp_path / "run" / LEDGER))
+    assert first.rope_base["llm"] == pytest.approx(10_000, rel=1e-12)  # of its first layer
 
 
 def test_a_run_that_stopped_goes_on_to_the_same_end(data: Path, tmp_path: Path) -> None:

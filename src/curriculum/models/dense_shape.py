@@ -62,11 +62,6 @@ class DenseDecoderShape(Shape):
         return self.head_dim
 
     @property
-    def qk_rope_head_dim(self) -> int:
-        """Numbers of a head that RoPE turns: all of them."""
-        return self.head_dim
-
-    @property
     def rope_head_dim(self) -> int:
         """See Shape."""
         return self.head_dim

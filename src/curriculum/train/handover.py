@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from curriculum.errors import RunError
 from curriculum.models.decoder import Decoder
+from curriculum.models.dense_shape import DenseDecoderShape
 from curriculum.models.shapes import DecoderShape
 from curriculum.models.vlm import build
 from curriculum.plan import OutsideStage, Plan, Stage
@@ -185,7 +186,9 @@ def _finish(plan: Plan, stage: Stage, modules: dict[str, nn.Module], carried: Te
     return Assembly(modules, kinds, trained, optimizer, carried)
 
 
-def _rotations(stage: Stage, name: str, shape: DecoderShape) -> list[tuple[list[float], float]]:
+def _rotations(
+    stage: Stage, name: str, shape: DecoderShape | DenseDecoderShape
+) -> list[tuple[list[float], float]]:
     """Return what turns in each layer: the plan's own floats. Layers that never turn have zeros."""
     ropes = ropes_by_layer(stage.rope, name, shape.rope_layers(), shape.rope_parts())
     rotations = []
