@@ -99,7 +99,11 @@ class _Digests:
         return {
             "composed": composed.name,
             "averages": {
-                module: [[self._parent(s.start), decimal_words(s.weight)] for s in shares]
+                # The step is said too: where no value changes on the way, what a stage says of
+                # its first 26 steps and of its first 27 is the same.
+                module: [
+                    [self._parent(s.start), s.start.step, decimal_words(s.weight)] for s in shares
+                ]
                 for module, shares in composed.averages.items()
             },
         }
