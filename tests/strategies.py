@@ -16,7 +16,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from curriculum.batch import Batch, lay_out
+from curriculum.batch import Batch, Entry, Ramp, RampShape, lay_out
 from curriculum.curve import ClockUnit, Curve, Piece, Shape, constant
 from curriculum.mixture import Mixture, Node
 from curriculum.words import STATUSES
@@ -27,15 +27,21 @@ Draw = st.DrawFn
 SMALL = st.integers(0, 40).map(lambda n: Fraction(n, 40))
 POSITIVE = st.integers(1, 40).map(lambda n: Fraction(n, 41))
 TAGS = ("!assumed ", "!derived ")
+RAMP_SHAPES: tuple[RampShape, ...] = ("linear", "increments")
 
 # Leaves
 
 
 @st.composite
 def batches(draw: Draw, most_pieces: int = 3) -> Batch:
-    """Draw a batch; marks rise, and an entry may hold no step."""
-    entries: list[tuple[int, int, int | None]] = []
+    """Draw a batch, maybe with a ramp; marks rise, and an entry may hold no step."""
+    entries: list[Entry | Ramp] = []
     mark = 0
+    if draw(st.booleans()):
+        ends = draw(st.lists(st.integers(1, 9), min_size=2, max_size=2, unique=True))
+        mark = draw(st.integers(1, 4000))
+        shape = draw(st.sampled_from(RAMP_SHAPES))
+        entries.append(Ramp(shape, ends[0], ends[1], 1, 8, 0, mark))
     for _ in range(draw(st.integers(0, most_pieces - 1))):
         mark += draw(st.integers(1, 4000))
         entries.append((draw(st.integers(1, 9)), draw(st.sampled_from([1, 8, 24])), mark))
@@ -192,10 +198,21 @@ class _Drawn:
         first, last = draw(st.integers(1, 8)), draw(st.integers(1, 8))
         self.last_seqs = last
         batch: Any = {"seqs": last}
-        if draw(st.booleans()):
-            middle = 7 * max(first, last) * self.seq_len + 3
+        context: Tree = {"seq_len": self.seq_len}
+        kind = draw(st.sampled_from(["constant", "constant", "pieces", "pieces", "ramp"]))
+        middle = 7 * max(first, last) * self.seq_len + 3
+        if kind == "pieces":
             until = draw(st.sampled_from([middle, "step 9", "30%"]))
             batch = [{"seqs": first, "until": until}, {"seqs": last}]
+            if not self.may_mark and draw(st.booleans()):
+                context, batch[1] = {}, batch[1] | context
+                batch[0]["seq_len"] = self.seq_len // 2
+        elif kind == "ramp" and first != last:
+            level: Tree = {"by": 1}
+            if draw(st.booleans()):
+                level = {"shape": "linear", "multiple_of": 1}
+            until = draw(st.sampled_from([middle, "30%"]))
+            batch = [{"seqs": {"from": first, "to": last, **level}, "until": until}]
         self.stages["text"] = {
             "init": {"llm": "new"},
             **self.budget(max(first, last) * self.seq_len, max(first, last), batch),
@@ -204,7 +221,7 @@ class _Drawn:
             "loss": {"next_token": draw(st.sampled_from(["1", "0.5"]))},
             "set": {"llm/router": {"bias_rate": self.over_stage(".001", ".0005")}},
             "lr": self.ride("main"),
-            "seq_len": self.seq_len,
+            **context,
             "batch": batch,
             "packing": "best-fit",
             "rope": {"llm": self.rope()},
@@ -533,8 +550,8 @@ def changed(tree: Any, path: tuple[str | int, ...], value: Any) -> Any:
 
 def enlarged(tree: Any, seqs: int, seq_len: int, key: str = "") -> Any:
     """Return the plan of which `scale: {tokens: 1/(seqs seq_len), ...}` makes this one again."""
-    if isinstance(tree, dict):
-        return {k: enlarged(v, seqs, seq_len, k) for k, v in tree.items()}
+    if isinstance(tree, dict):  # the ends of a ramp are as large as what it ramps
+        return {k: enlarged(v, seqs, seq_len, key if key == "seqs" else k) for k, v in tree.items()}
     if isinstance(tree, list):
         return [enlarged(v, seqs, seq_len, key) for v in tree]
     if isinstance(tree, int):

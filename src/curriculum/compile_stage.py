@@ -4,6 +4,7 @@ All budgets are known here, so open pieces know where their schedule ends, and e
 compiled, so `current`, `keep` and `replay` have something to read.
 """
 
+from curriculum.compile_layout import layout_in_plan
 from curriculum.compile_lr import compile_lr
 from curriculum.compile_mixture import compile_mixture
 from curriculum.compile_optimizer import compile_optimizer
@@ -52,6 +53,7 @@ def finish_stage(state: State, draft: Draft) -> Stage | None:
         target_seq_len=target_seq_len,
         status=draft.spec.status.text if draft.spec.status else "main",
         among=draft.among,
+        layout=layout_in_plan(draft.layout),
     )
 
 

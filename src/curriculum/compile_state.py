@@ -10,7 +10,7 @@ from curriculum.composed import ComposedStage, origins
 from curriculum.errors import Diagnostic, Related, Span
 from curriculum.nodes import Map
 from curriculum.plan import Budget, Checkpoint, Module, Source, Stage, Start, UnknownStage
-from curriculum.spec import PlanSpec, RideSpec, StageSpec
+from curriculum.spec import LayoutSpec, PlanSpec, RideSpec, StageSpec
 from curriculum.spec_reader import is_misspelt
 
 
@@ -36,6 +36,7 @@ class Draft:
     batch: Batch
     full_batch: Batch  # without the proxy's scale
     full_steps: int
+    layout: LayoutSpec | None
     uniform_ride: RideSpec | None  # one ride for all trained modules
     rides: Mapping[str, RideSpec]
     clocks: Mapping[str, Clock]  # by schedule, where it stands when the stage begins
@@ -89,6 +90,7 @@ class State:
     composed: dict[str, ComposedStage] = field(default_factory=dict)
     followed: set[tuple[str, Rider]] = field(default_factory=set)  # riders whose clock went on
     used_optimizers: set[str] = field(default_factory=set)
+    ramp_levels: int = 0  # of all batches so far
 
     def is_declared(self, section: str, name: str) -> bool:
         """Say whether the text declares a name, also where it could not be read."""

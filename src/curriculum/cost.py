@@ -14,6 +14,7 @@ How many caption tokens belong to an image no plan says: text tower and captione
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from itertools import pairwise
 
 from curriculum.models.flops import Gradient, train_flops_per_token
 from curriculum.models.shapes import Shape, VitShape
@@ -97,17 +98,17 @@ def _trains_any(stage: Stage, names: Iterable[str]) -> bool:
 
 def _packed(stage: Stage, shape: Shape, how: Gradient) -> int:
     """FLOPs of all steps of a module that reads the packed sequences."""
-    total = 0
-    ends = [*(piece.first_step for piece in stage.batch.pieces[1:]), stage.steps]
-    for piece, end in zip(stage.batch.pieces, ends, strict=True):
-        tokens = (end - piece.first_step) * piece.tokens_per_step
-        total += tokens * train_flops_per_token(shape, piece.seq_len, how)
-    return total
+    contexts = stage.batch.contexts(stage.steps)
+    marks = [*(stage.batch.tokens_before(first) for first, _ in contexts), stage.tokens]
+    return sum(
+        (end - start) * train_flops_per_token(shape, seq_len, how)
+        for (start, end), (_, seq_len) in zip(pairwise(marks), contexts, strict=True)
+    )
 
 
 def _per_patch(stage: Stage, shape: Shape, how: Gradient, counted: str, merge: int) -> int:
     assert isinstance(shape, VitShape)
     grid = shape.position_rows * shape.position_columns
-    shortest = min(piece.seq_len for piece in stage.batch.pieces)
+    shortest = min(seq_len for _, seq_len in stage.batch.contexts(stage.steps))
     room = shortest if counted == "vit" else shortest * merge**2
     return train_flops_per_token(shape, min(grid, room), how)

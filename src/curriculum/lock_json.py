@@ -4,9 +4,10 @@ from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
 
-from curriculum.batch import Batch, BatchPiece
 from curriculum.composed import ComposedStage, Share
 from curriculum.curve import Curve, Piece
+from curriculum.layout import Layout
+from curriculum.lock_batch import batch_json, read_batch
 from curriculum.lock_rope import read_rope, rope_json
 from curriculum.mixture import Mixture, Node
 from curriculum.models.presets import shape_of
@@ -121,7 +122,7 @@ def stage_json(stage: Stage) -> Json:
     """Write a stage, its digest left out."""
     return {
         **fixed_json(stage),
-        "batch": [[p.first_step, p.batch_seqs, p.seq_len] for p in stage.batch.pieces],
+        "batch": batch_json(stage.batch),
         "lr": {t: curve_json(c) for t, c in stage.lr.items()},
         "loss": {t: curve_json(c) for t, c in stage.loss.items()},
         "set": {t: curve_json(c) for t, c in stage.settings.items()},
@@ -130,6 +131,7 @@ def stage_json(stage: Stage) -> Json:
         # No mathematics, so not among what digests cover.
         **({"target_seq_len": stage.target_seq_len} if stage.target_seq_len else {}),
         **_fate_json(stage),
+        **({"layout": asdict(stage.layout)} if stage.layout else {}),
     }
 
 
@@ -249,15 +251,7 @@ def read_unknown(unknown: Json) -> UnknownStage:
 
 def read_stage(stage: Json) -> Stage:
     """Read what `stage_json` wrote."""
-    pieces: list[BatchPiece] = []
-    tokens = seqs = 0
-    for first_step, batch_seqs, seq_len in stage["batch"]:
-        if pieces:
-            steps = first_step - pieces[-1].first_step
-            tokens += steps * pieces[-1].tokens_per_step
-            seqs += steps * pieces[-1].batch_seqs
-        pieces.append(BatchPiece(first_step, batch_seqs, seq_len, tokens, seqs))
-    batch = Batch(tuple(pieces))
+    batch = read_batch(stage["batch"])
     words, asked, round_down = stage["budget"]
     return Stage(
         name=stage["name"],
@@ -288,4 +282,5 @@ def read_stage(stage: Json) -> Stage:
         target_seq_len=stage.get("target_seq_len"),
         status=stage.get("status", "main"),
         among=_read_among(stage),
+        layout=Layout(**stage["layout"]) if "layout" in stage else None,
     )

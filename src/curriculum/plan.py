@@ -17,6 +17,7 @@ from curriculum.batch import Batch, BatchPiece
 from curriculum.composed import ComposedStage, origins
 from curriculum.curve import Curve
 from curriculum.errors import Span
+from curriculum.layout import Layout
 from curriculum.mixture import Mixture
 from curriculum.models.shapes import Shape
 from curriculum.rope import Rope
@@ -226,6 +227,7 @@ class Stage:
     target_seq_len: int | None = None  # what it prepares for, where that is said: no mathematics
     status: str = "main"  # what became of it; no mathematics
     among: Mapping[str, tuple[Start, ...]] = field(default_factory=dict)  # as ComposedStage.among
+    layout: Layout | None = None  # where it is said: no mathematics, and in no digest
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -270,15 +272,11 @@ class Stage:
         from curriculum.data.draws import ShareSegment, compile_draws
 
         names = self.mixture.sources
-        segments = tuple(
-            ShareSegment(
-                s.first_step,
-                s.end_step,
-                s.batch_seqs,
-                tuple(s.sources[name].coefficients() for name in names),
-            )
-            for s in self.mixture.segments
-        )
+        segments = []
+        for s in self.mixture.segments:
+            shares = tuple(s.sources[name].coefficients() for name in names)
+            runs = self.batch.runs(s.first_step, s.end_step)
+            segments += [ShareSegment(a, b, piece.batch_seqs, shares) for a, b, piece in runs]
         return compile_draws(names, segments)
 
 

@@ -1,6 +1,7 @@
 """A plan on one screen of at most 100 columns: stages, totals, and where its values come from"""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -18,6 +19,7 @@ from curriculum.words import STATUSES
 WIDTH = 100
 MOST_NAMED = 60  # columns of the parents of an average: more are counted, not named
 NAME_WIDTH = 11  # a longer name stands on a line of its own
+BATCH_WIDTH = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,8 @@ def _header(width: int) -> str:
 def _stage_lines(plan: Plan, stage: Stage, figures: Figures, width: int) -> list[str]:
     pieces = [p for p in stage.batch.pieces if p.first_step < stage.steps]
     batch = " > ".join(dict.fromkeys(str(p.batch_seqs) for p in (pieces[0], pieces[-1])))
+    if len(batch) > BATCH_WIDTH:
+        batch = batch.replace(" ", "")
     bases = {_base_words(rope) for rope in stage.rope.values()}
     known = [x for x in figures.epochs.values() if x is not None]
     most = f"{float(max(known)):.3g}" if known else "?"
@@ -110,7 +114,7 @@ def _stage_lines(plan: Plan, stage: Stage, figures: Figures, width: int) -> list
     lines = [stage.name] if long else []
     lines.append(
         f"{'' if long else stage.name:<{width}} {rounded_in_words(stage.budget.tokens, 4):>6} "
-        f"{stage.steps:>8,}  {batch:<11} {pieces[-1].seq_len:>7,} "
+        f"{stage.steps:>8,}  {batch:<{BATCH_WIDTH}} {pieces[-1].seq_len:>7,} "
         f"{', '.join(sorted(bases)) or '-':>9}  {first_words:<27} {most:>6} "
         f"{f'{total:.1e}'.replace('e+', 'e') + partial:>7}"
     )
@@ -120,7 +124,9 @@ def _stage_lines(plan: Plan, stage: Stage, figures: Figures, width: int) -> list
     line += f"; frozen {', '.join(frozen)}" if frozen else ""
     lines.append(line + ("" if stage.status == "main" else f"; status: {stage.status}"))
     lines += [f"{'':<{width}} LR of {', '.join(t)}: {words}" for words, t in others]
-    return lines + [f"{'':<{width}} {words}" for words in _rope_lines(stage)]
+    return lines + [
+        f"{'':<{width}} {words}" for words in (*_rope_lines(stage), *_batch_words(stage))
+    ]
 
 
 def _base_words(rope: Rope) -> str:
@@ -176,6 +182,20 @@ def _point_words(plan: Plan, start: Start) -> str:
     assert start.stage is not None
     at_mark = plan.has_stage(start.stage) and start.step < plan.stage(start.stage).steps
     return f"{start.stage}@step {start.step:,}" if at_mark else start.stage
+
+
+def _batch_words(stage: Stage) -> Iterator[str]:
+    """Say how the batch and the context change on the way, where the ends do not."""
+    for laid in stage.batch.ramps:
+        ramp = laid.ramp
+        yield (
+            f"batch {ramp.first_seqs:,} > {ramp.last_seqs:,} in {ramp.num_levels:,} levels, "
+            f"steps {laid.first_step:,} to {laid.end_step:,}"
+        )
+    contexts = stage.batch.contexts(stage.steps)
+    if len(contexts) > 1:
+        words = [f"{seq_len:,} from step {first:,}" for first, seq_len in contexts]
+        yield f"context {', '.join(words)}"
 
 
 def _lr_words(lr: LrFigures) -> str:

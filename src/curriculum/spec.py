@@ -133,13 +133,33 @@ def points_of(origin: Origin, with_candidates: bool = True) -> tuple[Point, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class BatchSpec:
-    """One piece of a batch."""
+class RampSpec:
+    """A size of the batch that rises or falls in levels."""
 
-    seqs: Quantity | None
-    tokens: Quantity | None
-    keeps: str | None  # "seqs" or "tokens": as the ancestor left it
+    start: Quantity | Word | None  # the word is `current`; None: where the piece before ended
+    end: Quantity
+    level: Quantity  # `by`, or what every level is a multiple of
+    is_linear: bool  # else in increments
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSpec:
+    """One piece of a batch: its size in the unit that it is said in, maybe its context."""
+
+    unit: str  # "seqs" or "tokens"
+    size: Quantity | RampSpec | None  # None: as the ancestor left it
+    seq_len: Quantity | None
     until: Quantity | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutSpec:
+    """How the stage is laid out on a machine; None where `accumulation` is not said or varies."""
+
+    numbers: Mapping[str, int]
+    is_scaled: bool  # said below a proxy's scale: of the run that the proxy stands for
     span: Span
 
 
@@ -261,6 +281,7 @@ class StageSpec:
     lr_by_target: Mapping[str, RideSpec] | None = None
     seq_len: Quantity | None = None
     batch: tuple[BatchSpec, ...] | None = None
+    layout: LayoutSpec | None = None
     packing: Word | None = None
     rope: Mapping[str, RopeSpec] | None = None
     target_seq_len: Quantity | None = None

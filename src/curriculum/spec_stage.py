@@ -1,12 +1,13 @@
 """A stage as a person wrote it, read key by key into its spec"""
 
-from curriculum.nodes import Map, Node, Scalar, Seq
+from curriculum.nodes import Map, Node, Scalar, Seq, agreed
 from curriculum.spec import CurveSpec, Point, RideSpec, StageSpec, Word
 from curriculum.spec_batch import read_batch, read_budget, read_seq_len
 from curriculum.spec_checkpoint import read_checkpoint
 from curriculum.spec_curve import read_curve, read_ride
 from curriculum.spec_init import read_init
 from curriculum.spec_mixture import read_mixture
+from curriculum.spec_ramp import read_layout
 from curriculum.spec_reader import TARGET, SpecReader
 from curriculum.spec_rope import read_rope
 from curriculum.words import LOSSES, LR, PACKINGS, STAGE, STATUSES
@@ -31,7 +32,7 @@ def read_stage(reader: SpecReader, name: Word, node: Node) -> StageSpec | None:
     unknown = tuple(
         key.text
         for key, value in stage.entries
-        if isinstance(value, Scalar) and value.text == "unknown" and key.text in STRUCTURAL
+        if key.text in STRUCTURAL and _is_unknown(key.text, value)
     )
     at = {key.text: value for key, value in stage.entries if key.text not in unknown}
     init, init_all = read_init(reader, at.get("init"))
@@ -59,6 +60,7 @@ def read_stage(reader: SpecReader, name: Word, node: Node) -> StageSpec | None:
         lr_by_target=rides,
         seq_len=read_seq_len(reader, at.get("seq_len")),
         batch=read_batch(reader, at["batch"]) if "batch" in at else None,
+        layout=read_layout(reader, at["layout"]) if "layout" in at else None,
         packing=reader.word(at["packing"], PACKINGS) if "packing" in at else None,
         rope=read_rope(reader, at.get("rope")),
         target_seq_len=read_seq_len(reader, at.get("target_seq_len")),
@@ -68,6 +70,15 @@ def read_stage(reader: SpecReader, name: Word, node: Node) -> StageSpec | None:
         unknown=unknown,
         said=frozenset(key.text.partition(".")[0] for key, _ in stage.entries),
     )
+
+
+def _is_unknown(key: str, value: Node) -> bool:
+    """Say whether nobody knows a value; of a batch, whether nobody knows some of it."""
+    value = agreed(value)
+    if isinstance(value, Scalar) or key != "batch":
+        return isinstance(value, Scalar) and value.text == "unknown"
+    below = value.items if isinstance(value, Seq) else tuple(v for _, v in value.entries)
+    return any(_is_unknown(key, node) for node in below)
 
 
 def _alone(reader: SpecReader, name: Word, stage: Map) -> None:

@@ -78,9 +78,32 @@ LR: Table = {
 }
 
 BATCH: Table = {
-    "seqs": Word("count", "Sequences in one step, or `keep`."),
-    "tokens": Word("count", "Tokens in one step, whole sequences, or `keep`."),
-    "until": Word("amount", "The mark at which this piece of the batch ends."),
+    "seqs": Word("batch_size", "Sequences in one step, `keep`, or a ramp `{from, to, by}`."),
+    "tokens": Word(
+        "batch_size", "Tokens in one step, whole sequences, `keep`, or a ramp `{from, to, by}`."
+    ),
+    "seq_len": Word("seq_len", "The context from here on; else as the piece before has it."),
+    "until": Word("amount", "The mark at which this piece of the batch, or its ramp, ends."),
+}
+
+RAMP: Table = {
+    "from": Word(
+        "count",
+        "Where the ramp starts; `current`: as the ancestor left it; else as the piece before ends.",
+    ),
+    "to": Word("count", "Where it ends, above or below; the batch stays there."),
+    "by": Word("count", "Increments: every level gets an equal share of the ramp's tokens."),
+    "shape": Word("ramp_shape", "`linear`: the line between the ends, by `multiple_of`."),
+    "multiple_of": Word("count", "What a linear ramp is rounded down to."),
+}
+
+LAYOUT: Table = {
+    "dp": Word("integer", "Data-parallel ranks."),
+    "micro": Word("integer", "Sequences in one micro-batch of a rank."),
+    "accumulation": Word("accumulation", "Micro-batches of a rank in one step, or `varies`."),
+    "tp": Word("integer", "Tensor-parallel ranks."),
+    "pp": Word("integer", "Pipeline-parallel ranks."),
+    "cp": Word("integer", "Context-parallel ranks: they share one sequence, 2 parts each."),
 }
 
 GROUP: Table = {
@@ -130,6 +153,7 @@ STAGE: Table = {
     "lr": Word("lr", "A schedule's name, a curve, or one of these per module."),
     "seq_len": Word("seq_len", "Tokens in one packed sequence: 8192 or 8Ki."),
     "batch": Word("batch", "Sequences or tokens in one step, or pieces of them."),
+    "layout": Word("layout", "Ranks and micro-batches that every batch must fit; no mathematics."),
     "packing": Word("packing", "How documents are packed into sequences: best-fit."),
     "rope": Word(
         "rope", "RoPE by module or part: `{llm: {base: 50_000}}`, `{llm: none}`; or `none`."

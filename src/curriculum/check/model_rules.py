@@ -45,7 +45,7 @@ def rope_grows_with_context(plan: Plan) -> Iterator[Diagnostic]:
     says the one that it keeps, unless that one prepared for them (`target_seq_len`)."""
     for stage in plan.stages:
         for module, rope in stage.rope.items():
-            now = stage.at(0).seq_len
+            now = max(seq_len for _, seq_len in stage.batch.contexts(stage.steps))
             for parent, step in _parents(plan, stage, module):
                 known = max(parent.at(step).seq_len, parent.target_seq_len or 0)
                 same = _rope_of(parent, module)
@@ -70,7 +70,7 @@ def context_never_shrinks_unsaid(plan: Plan) -> Iterator[Diagnostic]:
     `seq_len`."""
     for stage in plan.stages:
         for module in stage.init:
-            if plan.modules[module].shape.kind != "llm" or _says(plan, stage, "seq_len"):
+            if plan.modules[module].shape.kind != "llm" or _says_context(plan, stage):
                 continue
             now = stage.at(0).seq_len
             for parent, step in _parents(plan, stage, module):
@@ -163,6 +163,13 @@ def _says(plan: Plan, stage: Stage, key: str) -> bool:
     path = f"stages.{stage.name}.{key}"
     says = any(place == path or place.startswith(f"{path}.") for place in plan.places)
     return says or not plan.places
+
+
+def _says_context(plan: Plan, stage: Stage) -> bool:
+    """Say whether the stage or a piece of its batch has its own `seq_len`."""
+    batch = f"stages.{stage.name}.batch"
+    said = (p for p in plan.places if p.startswith(batch) and p.endswith(".seq_len"))
+    return any(said) or _says(plan, stage, "seq_len")
 
 
 def _kinds(plan: Plan, stage: Stage) -> set[str]:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -194,6 +195,22 @@ def _stage_json(plan: Plan, stage: Stage, figures: Figures) -> dict[str, Any]:
         "seq_len": {"first": first.seq_len, "last": last.seq_len},
         "batch_seqs": {"first": first.batch_seqs, "last": last.batch_seqs},
         "tokens_per_step": {"first": first.tokens_per_step, "last": last.tokens_per_step},
+        "contexts": [
+            {"first_step": step, "seq_len": seq_len}
+            for step, seq_len in stage.batch.contexts(stage.steps)
+        ],
+        "ramps": [
+            {
+                "first_step": laid.first_step,
+                "end_step": laid.end_step,
+                "batch_seqs": {"first": laid.ramp.first_seqs, "last": laid.ramp.last_seqs},
+                "by_seqs": laid.ramp.by_seqs,
+                "levels": laid.ramp.num_levels,
+                "shape": laid.ramp.shape,
+            }
+            for laid in stage.batch.ramps
+        ],
+        "layout": None if stage.layout is None else asdict(stage.layout),
         "lr": {
             t: {"start": lr.start, "peak": lr.peak, "end": lr.end} for t, lr in figures.lr.items()
         },
