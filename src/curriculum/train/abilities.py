@@ -24,17 +24,6 @@ def _unknown_losses(plan: Plan) -> Iterator[str]:
             yield f"stage `{stage.name}`: no such loss term: {term}; there are {known}"
 
 
-def _changing_contexts(plan: Plan) -> Iterator[str]:
-    for stage in plan.stages:
-        contexts = dict.fromkeys(piece.seq_len for piece in stage.batch.pieces)
-        if len(contexts) > 1:
-            words = ", ".join(map(str, contexts))
-            yield (
-                f"stage `{stage.name}`: its context changes on the way ({words}); make it two "
-                "stages to train it"
-            )
-
-
 def _unknown_settings(plan: Plan) -> Iterator[str]:
     for stage in plan.stages:
         for name in stage.settings:
@@ -57,7 +46,6 @@ def _outside_state(plan: Plan) -> Iterator[str]:
 
 UNABLE: tuple[Callable[[Plan], Iterator[str]], ...] = (
     _unknown_losses,
-    _changing_contexts,
     _unknown_settings,
     _outside_state,
 )

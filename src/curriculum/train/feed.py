@@ -70,13 +70,15 @@ def _require_patches(name: str, source: Source, shape: VitShape) -> None:
 
 def open_reader(plan: Plan, stage: Stage, sources: Mapping[str, Source]) -> StageReader:
     """Open the data of a stage where its ancestors left them; RunError names the stage."""
+    (_, seq_len), *later_contexts = stage.batch.contexts(stage.steps)
     data = StageData(
         draws=stage.draws(),
         seed=stage.seed,
-        seq_len=stage.at(0).seq_len,
+        seq_len=seq_len,
         unit=unit_of(plan, stage),
         history=histories(plan, stage),
         holdout={name: plan.sources[name].holdout for name in stage.mixture.sources},
+        later_contexts=tuple(later_contexts),
     )
     try:
         return StageReader(data, sources)
@@ -104,10 +106,14 @@ def histories(plan: Plan, stage: Stage) -> dict[str, list[Reads]]:
     for ancestor, left_at in plan.ancestors(stage.name):
         if ancestor.seed != stage.seed:
             continue
-        seq_len, unit = ancestor.at(left_at).seq_len, unit_of(plan, ancestor)
-        for source, rows in ancestor.draws().before(left_at).items():
-            if rows:
-                found.setdefault(source, []).append(Reads(seq_len, rows, unit))
+        draws, unit = ancestor.draws(), unit_of(plan, ancestor)
+        contexts = [*ancestor.batch.contexts(left_at), (left_at, 0)]
+        for (first_step, seq_len), (end_step, _) in pairwise(contexts):
+            before = draws.before(first_step)
+            for source, rows in draws.before(end_step).items():
+                if rows > before[source]:
+                    reads = Reads(seq_len, rows - before[source], unit)
+                    found.setdefault(source, []).append(reads)
     return found
 
 
