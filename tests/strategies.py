@@ -227,7 +227,7 @@ class _Drawn:
             "rope": {"llm": self.rope()},
             "mixture": self.mixture("text"),
         }
-        if draw(st.booleans()):
+        if not context or draw(st.booleans()):  # a scaling cannot read a context that changes
             self.stages["text"]["target_seq_len"] = "1Mi"
 
     def rope(self) -> Tree:
@@ -557,10 +557,12 @@ def enlarged(tree: Any, seqs: int, seq_len: int, key: str = "") -> Any:
     if isinstance(tree, int):
         if key == "seqs":
             return tree * seqs
-        if key == "seq_len":
+        if key in ("seq_len", "original"):
             return tree * seq_len
         if key in ("tokens", "for", "until", "timescale", "half_life"):
             return tree * seqs * seq_len
+    if key == "target_seq_len":
+        return f"{seq_len}Mi"  # of 1Mi
     if isinstance(tree, str) and "@" in tree:
         stage, _, mark = tree.partition("@")
         if mark.isdigit():
