@@ -86,6 +86,16 @@ def test_the_context_changes_with_a_piece_and_is_inherited() -> None:
     assert sizes(plan_of(base(batch=batch))) == [(0, 16, 64), (10, 16, 128)]
 
 
+def test_a_piece_with_its_own_context_needs_no_outside_fact() -> None:
+    given = {"gives": ["llm"], "seq_len": 32, "rope": {"llm": {"base": "50_000"}}}
+    said = {key: value for key, value in BASE.items() if key not in ("seq_len", "rope")}
+    stage = {**said, "init": {"llm": "there"}, "keep": "there"}
+    outside = {"there": {"checkpoint": given}}
+    assert sizes(plan_of({**outside, "base": stage}))[0] == (0, 10, 32)
+    own = {**stage, "batch": {"seqs": 10, "seq_len": 64}}
+    assert sizes(plan_of({**outside, "base": own}))[0] == (0, 10, 64)
+
+
 def test_a_budget_in_sequences_counts_each_with_its_context() -> None:
     said = {k: v for k, v in BASE.items() if k not in ("seq_len", "tokens")}
     batch = [{"seqs": 2, "seq_len": 64, "until": 1280}, {"seqs": 2, "seq_len": 128}]

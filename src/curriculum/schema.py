@@ -44,6 +44,7 @@ POINT = f"^{NAME_PATTERN}(@.+)?$"
 AMOUNT = (
     r"^[+]?[0-9._]+([eE][+-]?[0-9]+)?\s*(Ki|Mi|Gi|Ti|K|M|B|T)?\s*(%|tokens?|steps?|seqs?|epochs?)?$"
 )
+STEP_MARK = r"^\s*step\s+[0-9._]+([eE][+-]?[0-9]+)?\s*(K|M|B|T)?\s*$"
 
 
 def plan_schema() -> Json:
@@ -119,6 +120,7 @@ def _definitions() -> Json:
         "boolean": {"type": "boolean"},
         "ratio": number,
         "amount": amount,
+        "mark": {"anyOf": [*amount["anyOf"], {"type": "string", "pattern": STEP_MARK}]},
         "tokens": known_or_not,
         "count": {"anyOf": [*known_or_not["anyOf"], {"enum": ["keep", "current"]}]},
         "seq_len": known_or_not,

@@ -64,7 +64,7 @@ PIECE: Table = {
     "from": Word("number", "Value at its start; `current`: where the parent left the module."),
     "to": Word("number", "Value at its end; in a learning rate `10%` is a tenth of its start."),
     "for": Word("amount", "Its length: tokens, steps, or a share of the whole curve."),
-    "until": Word("amount", "The mark on the curve's clock at which it ends."),
+    "until": Word("mark", "The mark on the curve's clock at which it ends."),
     "half_life": Word("amount", "Length in which an exponential piece halves."),
     "timescale": Word("amount", "The k of an rsqrt piece: a sqrt(k / (k + x))."),
 }
@@ -83,7 +83,7 @@ BATCH: Table = {
         "batch_size", "Tokens in one step, whole sequences, `keep`, or a ramp `{from, to, by}`."
     ),
     "seq_len": Word("seq_len", "The context from here on; else as the piece before has it."),
-    "until": Word("amount", "The mark at which this piece of the batch, or its ramp, ends."),
+    "until": Word("mark", "The mark at which this piece of the batch, or its ramp, ends."),
 }
 
 RAMP: Table = {
