@@ -124,6 +124,7 @@ OPTIMIZERS: Tree = {
     "adam": {"kind": "adamw", "weight_decay": "0.05", "beta2": ".99"},
 }
 GROWTH = 8  # the most that contexts and kept batches grow along a chain
+SQUARE: Tree = {"weight": "1", "on": "text", "reduce": "sqrt"}
 LEAST_STEPS = 30  # of a stage: shares and warm-ups below then hold at least one step
 
 
@@ -197,7 +198,7 @@ class _Drawn:
             **self.budget(max(first, last) * self.seq_len, max(first, last), batch),
             "train": ["llm"],
             "optimizer": "muon",
-            "loss": {"next_token": draw(st.sampled_from(["1", "0.5"]))},
+            "loss": {"next_token": draw(st.sampled_from(["1", "0.5", SQUARE])), "z_loss": "1e-4"},
             "set": {"llm/router": {"bias_rate": self.over_stage(".001", ".0005")}},
             "lr": self.ride("main"),
             "seq_len": self.seq_len,

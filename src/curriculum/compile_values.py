@@ -1,4 +1,4 @@
-"""Values over a stage alone: the weights of its losses, and what it sets in its modules
+"""Values over a stage alone, and what a stage sets in its modules
 
 What is not said stands at the value where the ancestor was left.
 """
@@ -9,7 +9,7 @@ from fractions import Fraction
 from curriculum.clock import Clock
 from curriculum.compile_state import Draft, State
 from curriculum.curve import Curve, constant
-from curriculum.errors import Span, did_you_mean
+from curriculum.errors import Span
 from curriculum.extent import Ground, Refused
 from curriculum.plan import Stage
 from curriculum.riding import Reading, lay_on_clock
@@ -19,40 +19,13 @@ from curriculum.spec_reader import SpecReader
 from curriculum.words import SETTINGS
 
 
-def compile_loss(state: State, draft: Draft) -> dict[str, Curve | None]:
-    """Return the weight of every loss term; None where it is unknown."""
-    curves: dict[str, Curve | None] = {}
-    if draft.spec.loss is not None:
-        curves = {t: on_stage(state, draft, spec) for t, spec in draft.spec.loss.items()}
-        if not draft.spec.loss:
-            state.report("no-loss", "a stage has at least one loss term", draft.spec.span)
-    elif draft.kept:
-        kept = state.stages[draft.kept[0].name]
-        curves = _left_all(kept.loss, kept, draft.kept[1])
-    reader = SpecReader(state.problems)
-    for dotted, key, node in draft.spec.dotted:
-        if dotted[0] != "loss":
-            continue
-        term = ".".join(dotted[1:])
-        if term not in curves:
-            state.report(
-                "dotted-key",
-                f"no loss term `{term}` is kept",
-                key.span,
-                did_you_mean(term, list(curves)),
-            )
-        elif (spec := read_curve(reader, node)) is not None:
-            curves[term] = on_stage(state, draft, spec)
-    return dict(sorted(curves.items()))
-
-
 def compile_settings(state: State, draft: Draft) -> dict[str, Curve | None]:
     """Return what is set, as `MODULE/PART.NAME`; None where it is unknown."""
     curves: dict[str, Curve | None] = {}
     said = dict(draft.spec.settings or {})
     if draft.spec.settings is None and draft.kept:
         kept = state.stages[draft.kept[0].name]
-        left = _left_all(kept.settings, kept, draft.kept[1])
+        left = left_all(kept.settings, kept, draft.kept[1])
         curves = {n: c for n, c in left.items() if n.partition("/")[0] in draft.init}
     reader = SpecReader(state.problems)
     for dotted, key, node in draft.spec.dotted:
@@ -117,8 +90,9 @@ def value_left(curve: Curve | None, stage: Stage, step: int) -> Fraction | None:
     return Fraction(piece.value(x))
 
 
-def _left_all(
+def left_all(
     curves: Mapping[str, Curve | None], stage: Stage, step: int
 ) -> dict[str, Curve | None]:
+    """Return every curve as the value at which it was left."""
     values = {name: value_left(curve, stage, step) for name, curve in curves.items()}
     return {name: None if value is None else constant(value) for name, value in values.items()}

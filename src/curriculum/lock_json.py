@@ -9,6 +9,7 @@ from curriculum.curve import Curve, Piece
 from curriculum.lock_rope import read_rope, rope_json
 from curriculum.mixture import Mixture, Node
 from curriculum.models.presets import shape_of
+from curriculum.objective import LossRule
 from curriculum.plan import (
     Budget,
     Checkpoint,
@@ -95,7 +96,8 @@ def stage_json(stage: Stage) -> Json:
 
 
 def fixed_json(stage: Stage) -> Json:
-    """What is the same at every step of a stage."""
+    """What is the same at every step of a stage; what came later stands only where it is said."""
+    rules = {term: [rule.on, rule.reduce] for term, rule in stage.loss_rules.items()}
     return {
         "name": stage.name,
         "init": {m: [s.stage, s.step, s.carries_state] for m, s in stage.init.items()},
@@ -106,6 +108,7 @@ def fixed_json(stage: Stage) -> Json:
         "packing": stage.packing,
         "seed": stage.seed,
         "own_seed": stage.own_seed,
+        **({"loss_rules": rules} if rules else {}),
     }
 
 
@@ -222,4 +225,5 @@ def read_stage(stage: Json) -> Stage:
         seed=stage["seed"],
         own_seed=stage["own_seed"],
         target_seq_len=stage.get("target_seq_len"),
+        loss_rules={t: LossRule(*rule) for t, rule in stage.get("loss_rules", {}).items()},
     )

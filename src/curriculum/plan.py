@@ -18,6 +18,7 @@ from curriculum.curve import Curve
 from curriculum.errors import Span
 from curriculum.mixture import Mixture
 from curriculum.models.shapes import Shape
+from curriculum.objective import LossRule
 from curriculum.rope import Rope
 
 if TYPE_CHECKING:
@@ -213,6 +214,7 @@ class Stage:
     own_seed: bool
     digest: str = ""
     target_seq_len: int | None = None  # what it prepares for, where that is said: no mathematics
+    loss_rules: Mapping[str, LossRule] = field(default_factory=dict)  # what is not the default
 
     @property
     def modules(self) -> tuple[str, ...]:

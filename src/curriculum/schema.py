@@ -8,12 +8,14 @@ from typing import Any
 
 from curriculum.curve import SHAPES
 from curriculum.models.presets import PRESETS
+from curriculum.objective import MASKS, REDUCTIONS
 from curriculum.rope_scaling import SCALINGS
 from curriculum.spec_rope import keys_of
 from curriculum.words import (
     BATCH,
     CHECKPOINT,
     GROUP,
+    LOSS,
     LOSSES,
     LR,
     MODALITIES,
@@ -139,7 +141,12 @@ def _definitions() -> Json:
         "stage": _table(STAGE, dotted=True),
         "checkpoint": _table(CHECKPOINT, required=("gives",)),
         "init": {"anyOf": [{"type": "string", "pattern": POINT}, points]},
-        "loss": _named(_takes("curve"), f"^({'|'.join(LOSSES)})$"),
+        "loss": _named(
+            {"anyOf": [_takes("curve"), _takes("loss_term")]}, f"^({'|'.join(LOSSES)})$"
+        ),
+        "loss_term": _table(LOSS, required=("weight",)),
+        "mask": {"enum": list(MASKS)},
+        "reduce": {"enum": list(REDUCTIONS)},
         "settings": _named(_named(_takes("curve")), TARGET),
         "batch_piece": _table(BATCH),
         "batch": {

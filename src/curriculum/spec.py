@@ -66,6 +66,15 @@ class CurveSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class LossSpec:
+    """A loss term: its weight, and what it says of positions and of its average."""
+
+    weight: CurveSpec
+    on: Word | None
+    reduce: Word | None
+
+
+@dataclass(frozen=True, slots=True)
 class RideSpec:
     """A module's LR: a schedule by name, or a curve over the stage."""
 
@@ -202,7 +211,7 @@ class StageSpec:
     count: Word | None = None
     train: tuple[Word, ...] | None = None
     optimizer: Word | None = None
-    loss: Mapping[str, CurveSpec] | None = None
+    loss: Mapping[str, LossSpec] | None = None
     settings: Mapping[str, Mapping[str, CurveSpec]] | None = None
     lr: RideSpec | None = None
     lr_by_target: Mapping[str, RideSpec] | None = None

@@ -4,10 +4,11 @@ from curriculum.nodes import Map, Node, Scalar, Seq
 from curriculum.spec import CheckpointSpec, CurveSpec, Point, RideSpec, StageSpec, Word
 from curriculum.spec_batch import read_batch, read_budget, read_seq_len
 from curriculum.spec_curve import read_curve, read_ride
+from curriculum.spec_loss import read_loss
 from curriculum.spec_mixture import read_mixture
 from curriculum.spec_reader import TARGET, SpecReader
 from curriculum.spec_rope import read_rope
-from curriculum.words import CHECKPOINT, LOSSES, LR, PACKINGS, STAGE
+from curriculum.words import CHECKPOINT, LR, PACKINGS, STAGE
 
 STRUCTURAL = ("tokens", "steps", "seqs", "seq_len", "batch", "mixture")
 """What a stage cannot be compiled without: where one is unknown, so is the stage."""
@@ -48,7 +49,7 @@ def read_stage(reader: SpecReader, name: Word, node: Node) -> StageSpec | None:
         count=reader.word(at["count"]) if "count" in at else None,
         train=reader.names(at["train"]) if "train" in at else None,
         optimizer=reader.word(at["optimizer"]) if "optimizer" in at else None,
-        loss=_loss(reader, at.get("loss")),
+        loss=read_loss(reader, at.get("loss")),
         settings=_settings(reader, at.get("set")),
         lr=ride,
         lr_by_target=rides,
@@ -125,20 +126,6 @@ def _checkpoint(reader: SpecReader, node: Node | None) -> CheckpointSpec | None:
 def _is_down(reader: SpecReader, node: Node) -> bool:
     word = reader.word(node, ("up", "down"))
     return word is not None and word.text == "down"
-
-
-def _loss(reader: SpecReader, node: Node | None) -> dict[str, CurveSpec] | None:
-    entries = reader.mapping(node, "`loss`")
-    if entries is None:
-        return None
-    before = len(reader.problems)
-    terms: dict[str, CurveSpec] = {}
-    for key, value in entries.entries:
-        if reader.word(Scalar(key.text, key.span), tuple(LOSSES)) is None:
-            continue
-        if (curve := read_curve(reader, value)) is not None:
-            terms[key.text] = curve
-    return None if len(reader.problems) > before else terms
 
 
 def _settings(reader: SpecReader, node: Node | None) -> dict[str, dict[str, CurveSpec]] | None:

@@ -150,12 +150,30 @@ SCALING: Table = {
 
 MODALITIES = ("text", "image-text", "video-text")
 PACKINGS = ("best-fit",)
+_THROUGH_LLM = frozenset({"llm", "vit", "projector"})
+
 LOSSES: Mapping[str, frozenset[str]] = {
-    "next_token": frozenset({"llm", "vit", "projector"}),
+    "next_token": _THROUGH_LLM,
+    "mtp": _THROUGH_LLM,
+    "z_loss": _THROUGH_LLM,
+    "balance": _THROUGH_LLM,
+    "sequence_balance": _THROUGH_LLM,
     "siglip": frozenset({"vit", "text_tower"}),
     "caption": frozenset({"vit", "captioner"}),
 }
 """The loss terms, and the kinds of modules that their gradient reaches."""
+
+TOKEN_LOSSES = ("next_token", "mtp", "z_loss", "caption")
+"""The terms that are sums over tokens: these may say `on` and `reduce`."""
+
+BALANCES = ("balance", "sequence_balance")
+"""The terms that are about routed experts: these want a module that has them."""
+
+LOSS: Table = {
+    "weight": Word("curve", "The term's weight: a number or a curve over the stage."),
+    "on": Word("mask", "The positions it is taken over: all, text, or answers."),
+    "reduce": Word("reduce", "What is averaged: tokens, samples, or sqrt (1 / sqrt(l) a token)."),
+}
 
 SETTINGS: Mapping[str, tuple[str, ...]] = {"llm/router": ("bias_rate",)}
 """The scalars that `set` may change, by kind of module and part."""

@@ -1,7 +1,7 @@
 """`curriculum at`: everything the plan says of one step"""
 
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
 from fractions import Fraction
 from math import ceil
 from typing import Annotated, Any
@@ -108,6 +108,7 @@ def values_at(plan: Plan, stage: Stage, step: int) -> dict[str, Any]:
         "shares": now.shares,
         "ratios": dict(sorted(ratios.items())),
         "loss": now.loss,
+        "loss_rules": {term: asdict(rule) for term, rule in stage.loss_rules.items()},
         "set": now.settings,
         "optimizer": {
             target: {"kind": rule.kind, **rule.values} for target, rule in stage.optimizer.items()
@@ -129,6 +130,8 @@ def _text(now: dict[str, Any]) -> str:
     for key, title in (("lr", "learning rate"), ("loss", "loss"), ("set", "set")):
         for name, value in now[key].items():
             lines.append(f"  {title:<16} {name} {'unknown' if value is None else f'{value:.6g}'}")
+    for term, rule in now["loss_rules"].items():
+        lines.append(f"  {'loss':<16} {term} on {rule['on']}, reduce {rule['reduce']}")
     for module, rope in now["rope"].items():
         lines.append(f"  {'RoPE base':<16} {module} {_rope_words(rope)}")
     if now["target_seq_len"] is not None:

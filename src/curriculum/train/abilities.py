@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from curriculum.errors import RunError
-from curriculum.models.vlm import TERMS
+from curriculum.models.terms import TERMS
 from curriculum.plan import Plan
 
 ROUTER_BIAS = "router.bias_rate"
@@ -22,6 +22,17 @@ def _unknown_losses(plan: Plan) -> Iterator[str]:
         for term in sorted(set(stage.loss) - set(TERMS)):
             known = ", ".join(TERMS)
             yield f"stage `{stage.name}`: no such loss term: {term}; there are {known}"
+
+
+def _unread_masks(plan: Plan) -> Iterator[str]:
+    # `text` is what every position with a target is: image positions are read, never predicted.
+    for stage in plan.stages:
+        for term, rule in stage.loss_rules.items():
+            if rule.on == "answers":
+                yield (
+                    f"stage `{stage.name}`: the loss {term} is on answers, and prepared data do "
+                    "not say which tokens those are"
+                )
 
 
 def _changing_contexts(plan: Plan) -> Iterator[str]:
@@ -45,6 +56,7 @@ def _unknown_settings(plan: Plan) -> Iterator[str]:
 
 UNABLE: tuple[Callable[[Plan], Iterator[str]], ...] = (
     _unknown_losses,
+    _unread_masks,
     _changing_contexts,
     _unknown_settings,
 )
