@@ -203,7 +203,7 @@ class _Drawn:
             "lr": self.ride("main"),
             "seq_len": self.seq_len,
             "batch": batch,
-            "packing": "best-fit",
+            "packing": draw(st.sampled_from(["best-fit", "concat", "concat-across"])),
             "rope": {"llm": self.rope()},
             "mixture": self.mixture("text"),
         }

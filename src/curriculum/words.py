@@ -116,7 +116,9 @@ STAGE: Table = {
     "lr": Word("lr", "A schedule's name, a curve, or one of these per module."),
     "seq_len": Word("seq_len", "Tokens in one packed sequence: 8192 or 8Ki."),
     "batch": Word("batch", "Sequences or tokens in one step, or pieces of them."),
-    "packing": Word("packing", "How documents are packed into sequences: best-fit."),
+    "packing": Word(
+        "packing", "How documents fill sequences: best-fit, concat (cut anywhere), concat-across."
+    ),
     "rope": Word(
         "rope", "RoPE by module or part: `{llm: {base: 50_000}}`, `{llm: none}`; or `none`."
     ),
@@ -149,7 +151,7 @@ SCALING: Table = {
 """The keys of a RoPE scaling; `rope_scaling.py` says which kind reads which."""
 
 MODALITIES = ("text", "image-text", "video-text")
-PACKINGS = ("best-fit",)
+PACKINGS = ("best-fit", "concat", "concat-across")
 _THROUGH_LLM = frozenset({"llm", "vit", "projector"})
 
 LOSSES: Mapping[str, frozenset[str]] = {

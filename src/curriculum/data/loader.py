@@ -33,6 +33,7 @@ class StageData:
     unit: Unit
     history: Mapping[str, Sequence[Reads]]  # what the ancestors read of each source, furthest first
     holdout: Mapping[str, Fraction]
+    packing: str = "best-fit"
 
 
 class StageReader:
@@ -43,7 +44,7 @@ class StageReader:
         missing = [name for name in stage.draws.names if name not in sources]
         if missing:
             raise DataError(f"no data for the sources {', '.join(missing)}")
-        self._draws = stage.draws
+        self._draws, self._across = stage.draws, stage.packing == "concat-across"
         self._sources = {name: sources[name] for name in stage.draws.names}
         # A source of which this stage draws nothing need not be readable in its context.
         drawn = stage.draws.before(stage.draws.steps)
@@ -55,6 +56,7 @@ class StageReader:
                 stage.seq_len,
                 stage.unit,
                 stage.holdout.get(name, Fraction(0)),
+                stage.packing,
             )
             for name, source in self._sources.items()
             if drawn[name]
@@ -71,7 +73,7 @@ class StageReader:
 
     def pack(self, rows: Sequence[Row]) -> Packed:
         """Rows as one batch of arrays."""
-        return collate(rows, self._sources)
+        return collate(rows, self._sources, self._across)
 
     def drawn_hash(self, rows: Sequence[Row]) -> str:
         """A hash of the documents in some rows, for the ledger."""

@@ -35,6 +35,16 @@ def _unread_masks(plan: Plan) -> Iterator[str]:
                 )
 
 
+def _cut_images(plan: Plan) -> Iterator[str]:
+    for stage in plan.stages:
+        names = [n for n in stage.mixture.sources if plan.sources[n].modality != "text"]
+        if stage.packing != "best-fit" and names:
+            yield (
+                f"stage `{stage.name}`: packing {stage.packing} would cut the images of "
+                f"{', '.join(sorted(names))}; only best-fit keeps them whole"
+            )
+
+
 def _changing_contexts(plan: Plan) -> Iterator[str]:
     for stage in plan.stages:
         contexts = dict.fromkeys(piece.seq_len for piece in stage.batch.pieces)
@@ -57,6 +67,7 @@ def _unknown_settings(plan: Plan) -> Iterator[str]:
 UNABLE: tuple[Callable[[Plan], Iterator[str]], ...] = (
     _unknown_losses,
     _unread_masks,
+    _cut_images,
     _changing_contexts,
     _unknown_settings,
 )

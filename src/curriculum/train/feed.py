@@ -77,6 +77,7 @@ def open_reader(plan: Plan, stage: Stage, sources: Mapping[str, Source]) -> Stag
         unit=unit_of(plan, stage),
         history=histories(plan, stage),
         holdout={name: plan.sources[name].holdout for name in stage.mixture.sources},
+        packing=stage.packing,
     )
     try:
         return StageReader(data, sources)
@@ -107,7 +108,7 @@ def histories(plan: Plan, stage: Stage) -> dict[str, list[Reads]]:
         seq_len, unit = ancestor.at(left_at).seq_len, unit_of(plan, ancestor)
         for source, rows in ancestor.draws().before(left_at).items():
             if rows:
-                found.setdefault(source, []).append(Reads(seq_len, rows, unit))
+                found.setdefault(source, []).append(Reads(seq_len, rows, unit, ancestor.packing))
     return found
 
 
