@@ -143,6 +143,7 @@ class _Drawn:
         self.may_mark = may_mark
         self.seq_len = draw(st.sampled_from([32, 64]))
         self.sources = [f"s{i}" for i in range(draw(st.integers(2, 4)))]
+        self.vocab = 1024
         self.stages: Tree = {}
         self.roots: dict[str, list[str]] = {}  # the first level of each stage's mixture
 
@@ -206,6 +207,7 @@ class _Drawn:
             "packing": draw(st.sampled_from(["best-fit", "concat", "concat-across"])),
             "rope": {"llm": self.rope()},
             "mixture": self.mixture("text"),
+            "ema": draw(st.sampled_from(["none", {"decay": ".995"}])),
         }
         if draw(st.booleans()):
             self.stages["text"]["target_seq_len"] = "1Mi"
@@ -321,6 +323,9 @@ class _Drawn:
             self.roots[name] = self.roots[parent]
         if draw(st.booleans()):
             stage["set"] = {"llm/router": {"bias_rate": "0"}}
+        if draw(st.booleans()):
+            self.vocab += 16
+            stage["reshape"] = {"llm": {"vocab": self.vocab}}
         if draw(st.booleans()):
             stage["loss.next_token"] = self.over_stage("1", "0.25")
         stage |= self.budget(seqs * seq_len, seqs, {})

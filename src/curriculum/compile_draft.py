@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from curriculum.compile_budget import Layout, holds_a_step, layout_of
 from curriculum.compile_clocks import clocks_of, followed_of, rides_of
 from curriculum.compile_init import init_of, is_known_module
+from curriculum.compile_lifecycle import lifecycle_of
 from curriculum.compile_points import kept_of, parents_of
 from curriculum.compile_state import Draft, Kept, Outside, State
 from curriculum.compile_train import count_of, seed_of, train_of
@@ -49,7 +50,10 @@ def _drafted(
     init: Mapping[str, Start],
     layout: Layout,
 ) -> Draft | None:
-    train = train_of(state, spec, kept, init)
+    lifecycle = lifecycle_of(state, spec, kept, init)
+    if lifecycle is None:
+        return None
+    train = train_of(state, spec, kept, init, lifecycle)
     uniform, rides = rides_of(state, spec, kept)
     followed = followed_of(uniform, rides, train or ())
     clocks = clocks_of(state, spec, parents, followed)
@@ -76,6 +80,7 @@ def _drafted(
         ridden=frozenset(ride.schedule.text for ride in followed if ride.schedule),
         seed=seed,
         own_seed=own_seed,
+        lifecycle=lifecycle,
     )
 
 

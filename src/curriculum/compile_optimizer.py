@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 
+from curriculum.compile_lifecycle import parts_in
 from curriculum.compile_state import Draft, State
 from curriculum.errors import did_you_mean
+from curriculum.models.adapters import PART
 from curriculum.plan import OptimizerRule
 from curriculum.spec import Number, OptimizerSpec, Word
 from curriculum.words import OPTIMIZER_DEFAULTS
@@ -21,16 +23,14 @@ def compile_optimizer(state: State, draft: Draft) -> dict[str, OptimizerRule]:
     rules = {module: _rule(state, spec, {}) for module in modules}
     for name, part_spec in spec.parts.items():
         module, _, part = name.partition("/")
-        if module not in state.modules or (
-            part and part not in state.modules[module].shape.parts()
-        ):
+        if module not in state.modules or (part and part not in _parts(state, draft, module)):
             state.report(
                 "unknown-part",
                 f"there is no module or part `{name}`",
                 part_spec.name.span,
                 did_you_mean(name, _targets(state)),
             )
-        elif module in modules:
+        elif module in modules and (not part or part in parts_in(state, draft, module)):
             rules[name] = _rule(state, part_spec, spec.values)
     return dict(sorted(rules.items()))
 
@@ -52,6 +52,12 @@ def _optimizer_word(draft: Draft) -> Word | None:
     if draft.spec.optimizer is not None or draft.kept is None:
         return draft.spec.optimizer
     return _optimizer_word(draft.kept[0])
+
+
+def _parts(state: State, draft: Draft, module: str) -> tuple[str, ...]:
+    """Return the parts that a module has somewhere in the plan."""
+    here = parts_in(state, draft, module) if module in draft.init else ()
+    return (*state.modules[module].shape.parts(), *here, PART)
 
 
 def _targets(state: State) -> list[str]:

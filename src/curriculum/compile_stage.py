@@ -52,6 +52,7 @@ def finish_stage(state: State, draft: Draft) -> Stage | None:
         own_seed=draft.own_seed,
         target_seq_len=target_seq_len,
         loss_rules=loss_rules,
+        lifecycle=draft.lifecycle,
     )
 
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 from curriculum.batch import Batch
 from curriculum.clock import Clock, Rider
 from curriculum.errors import Diagnostic, Related, Span
+from curriculum.lifecycle import Lifecycle
 from curriculum.nodes import Map
 from curriculum.plan import Budget, Checkpoint, Module, Source, Stage, Start, UnknownStage
 from curriculum.spec import PlanSpec, RideSpec, StageSpec
@@ -41,6 +42,7 @@ class Draft:
     ridden: frozenset[str]  # the schedules that this stage rides on
     seed: int
     own_seed: bool
+    lifecycle: Lifecycle
 
     @property
     def name(self) -> str:

@@ -16,7 +16,7 @@ from curriculum.riding import Reading, lay_on_clock
 from curriculum.spec import CurveSpec
 from curriculum.spec_curve import read_curve
 from curriculum.spec_reader import SpecReader
-from curriculum.words import SETTINGS
+from curriculum.words import SETTINGS, SHARES
 
 
 def compile_settings(state: State, draft: Draft) -> dict[str, Curve | None]:
@@ -26,7 +26,7 @@ def compile_settings(state: State, draft: Draft) -> dict[str, Curve | None]:
     if draft.spec.settings is None and draft.kept:
         kept = state.stages[draft.kept[0].name]
         left = left_all(kept.settings, kept, draft.kept[1])
-        curves = {n: c for n, c in left.items() if n.partition("/")[0] in draft.init}
+        curves = {n: c for n, c in left.items() if _module_of(n) in draft.init}
     reader = SpecReader(state.problems)
     for dotted, key, node in draft.spec.dotted:
         if dotted[0] != "set":
@@ -38,8 +38,21 @@ def compile_settings(state: State, draft: Draft) -> dict[str, Curve | None]:
     for target, values in said.items():
         for name, spec in values.items():
             if _may_set(state, draft, target, name, spec.span):
-                curves[f"{target}.{name}"] = on_stage(state, draft, spec)
+                curve = on_stage(state, draft, spec)
+                if name in SHARES and curve is not None and not _is_share(curve):
+                    message = f"`{name}` lies in 0..1, 1 left out, all along"
+                    state.report("wrong-value", message, spec.span)
+                curves[f"{target}.{name}"] = curve
     return dict(sorted(curves.items()))
+
+
+def _is_share(curve: Curve) -> bool:
+    return all(0 <= end < 1 for piece in curve.pieces for end in (piece.a, piece.b))
+
+
+def _module_of(setting: str) -> str:
+    """Return the module of a setting: of `llm/router.bias_rate`, and of `vit.drop_path`."""
+    return setting.partition(".")[0].partition("/")[0]
 
 
 def _may_set(state: State, draft: Draft, target: str, name: str, span: Span) -> bool:
@@ -48,7 +61,7 @@ def _may_set(state: State, draft: Draft, target: str, name: str, span: Span) -> 
         state.report("set-of-absent", f"stage `{draft.name}` has no module `{module}`", span)
         return False
     kind = state.modules[module].shape.kind
-    known = SETTINGS.get(f"{kind}/{part}", ())
+    known = SETTINGS.get(f"{kind}/{part}" if part else kind, ())
     if name not in known:
         can = [f"{k}: {', '.join(v)}" for k, v in SETTINGS.items()]
         state.report(

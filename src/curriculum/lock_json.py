@@ -6,8 +6,10 @@ from typing import Any
 
 from curriculum.batch import Batch, BatchPiece
 from curriculum.curve import Curve, Piece
+from curriculum.lifecycle import Lifecycle
 from curriculum.lock_rope import read_rope, rope_json
 from curriculum.mixture import Mixture, Node
+from curriculum.models.adapters import Adapter
 from curriculum.models.presets import shape_of
 from curriculum.objective import LossRule
 from curriculum.plan import (
@@ -109,7 +111,21 @@ def fixed_json(stage: Stage) -> Json:
         "seed": stage.seed,
         "own_seed": stage.own_seed,
         **({"loss_rules": rules} if rules else {}),
+        **({"lifecycle": said} if (said := lifecycle_json(stage.lifecycle)) else {}),
     }
+
+
+def lifecycle_json(lifecycle: Lifecycle) -> Json:
+    """Write what is said of modules on the way, and nothing that is not."""
+    known: Json = {
+        "fresh": list(lifecycle.fresh),
+        "sizes": {m: dict(sizes) for m, sizes in lifecycle.sizes.items()},
+        "rows": dict(lifecycle.rows),
+        "adapters": {m: [a.kind, a.rank, list(a.on)] for m, a in lifecycle.adapters.items()},
+        "left": dict(lifecycle.left),
+        "ema": None if lifecycle.ema is None else decimal_words(lifecycle.ema),
+    }
+    return {key: value for key, value in known.items() if value}
 
 
 def extent_json(stage: Stage) -> Json:
@@ -186,6 +202,19 @@ def read_unknown(unknown: Json) -> UnknownStage:
     )
 
 
+def read_lifecycle(said: Json) -> Lifecycle:
+    """Read what `lifecycle_json` wrote."""
+    adapters = said.get("adapters", {})
+    return Lifecycle(
+        tuple(said.get("fresh", ())),
+        said.get("sizes", {}),
+        said.get("rows", {}),
+        {m: Adapter(kind, rank, tuple(on)) for m, (kind, rank, on) in adapters.items()},
+        said.get("left", {}),
+        parse_exact(said["ema"]) if "ema" in said else None,
+    )
+
+
 def read_stage(stage: Json) -> Stage:
     """Read what `stage_json` wrote."""
     pieces: list[BatchPiece] = []
@@ -225,5 +254,6 @@ def read_stage(stage: Json) -> Stage:
         seed=stage["seed"],
         own_seed=stage["own_seed"],
         target_seq_len=stage.get("target_seq_len"),
+        lifecycle=read_lifecycle(stage.get("lifecycle", {})),
         loss_rules={t: LossRule(*rule) for t, rule in stage.get("loss_rules", {}).items()},
     )

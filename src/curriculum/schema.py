@@ -7,13 +7,17 @@ Numbers may be words (`5.2T`, `unknown`), so most values are strings or numbers 
 from typing import Any
 
 from curriculum.curve import SHAPES
+from curriculum.lifecycle import LEFT, ROWS
+from curriculum.models.adapters import KINDS
 from curriculum.models.presets import PRESETS
 from curriculum.objective import MASKS, REDUCTIONS
 from curriculum.rope_scaling import SCALINGS
 from curriculum.spec_rope import keys_of
 from curriculum.words import (
+    ADAPTER,
     BATCH,
     CHECKPOINT,
+    EMA,
     GROUP,
     LOSS,
     LOSSES,
@@ -103,7 +107,7 @@ def _definitions() -> Json:
         "required": ["kind"],
     }
     rope = {"anyOf": [{"const": "none"}, _takes("rope_of_module")]}
-    points = _named({"anyOf": [{"const": "new"}, {"type": "string", "pattern": POINT}]})
+    points = _named({"anyOf": [{"const": "new"}, {"type": "string", "pattern": POINT}]}, TARGET)
     return {
         "name": {"type": "string", "pattern": POINT},
         "names": {
@@ -156,6 +160,33 @@ def _definitions() -> Json:
                 {"const": "unknown"},
             ]
         },
+        "reshape": _named(
+            {
+                "type": "object",
+                "properties": {
+                    "rows": {
+                        "enum": list(ROWS),
+                        "description": "How the rows that a vocabulary gains begin; else new.",
+                    }
+                },
+                "additionalProperties": {"type": ["number", "boolean", "string"]},
+            }
+        ),
+        "adapters": {
+            "anyOf": [
+                {"enum": list(LEFT)},
+                _named(
+                    {
+                        "anyOf": [
+                            {"enum": list(LEFT)},
+                            _table(ADAPTER, required=("kind", "rank", "on")),
+                        ]
+                    }
+                ),
+            ]
+        },
+        "adapter_kind": {"enum": list(KINDS)},
+        "ema": {"anyOf": [{"const": "none"}, _table(EMA, required=("decay",))]},
         "packing": {"enum": list(PACKINGS)},
         "rope": {"anyOf": [{"const": "none"}, _named(rope, TARGET)]},
         "rope_of_module": _table(ROPE, required=("base",)),

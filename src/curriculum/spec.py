@@ -195,6 +195,26 @@ class CheckpointSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ReshapeSpec:
+    """The fields of a module's shape that change, and how the rows that it gains begin."""
+
+    module: Word
+    sizes: Mapping[str, int | float | bool | None]
+    rows: Word | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterSpec:
+    """New adapters of a module."""
+
+    module: Word
+    kind: str
+    rank: int
+    on: tuple[Word, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StageSpec:
     """One stage as written; None where it says nothing."""
 
@@ -222,6 +242,10 @@ class StageSpec:
     target_seq_len: Quantity | None = None
     mixture: MixSpec | None = None
     seed: int | None = None
+    fresh: tuple[Word, ...] = ()  # parts that `init` says are new
+    reshape: Mapping[str, ReshapeSpec] | None = None
+    adapters: Mapping[str, AdapterSpec | Word] | None = None  # "": of every module
+    ema: Number | None = None  # no value: none
     dotted: tuple[tuple[tuple[str, ...], Key, Node], ...] = ()
     unknown: tuple[str, ...] = ()  # keys whose value is the word `unknown`
     said: frozenset[str] = frozenset()  # its keys, also those that could not be read

@@ -1,9 +1,10 @@
 """A stage as a person wrote it, read key by key into its spec"""
 
-from curriculum.nodes import Map, Node, Scalar, Seq
+from curriculum.nodes import Key, Map, Node, Scalar, Seq
 from curriculum.spec import CheckpointSpec, CurveSpec, Point, RideSpec, StageSpec, Word
 from curriculum.spec_batch import read_batch, read_budget, read_seq_len
 from curriculum.spec_curve import read_curve, read_ride
+from curriculum.spec_lifecycle import read_adapters, read_ema, read_reshape
 from curriculum.spec_loss import read_loss
 from curriculum.spec_mixture import read_mixture
 from curriculum.spec_reader import TARGET, SpecReader
@@ -33,7 +34,7 @@ def read_stage(reader: SpecReader, name: Word, node: Node) -> StageSpec | None:
         if isinstance(value, Scalar) and value.text == "unknown" and key.text in STRUCTURAL
     )
     at = {key.text: value for key, value in stage.entries if key.text not in unknown}
-    init, init_all = _init(reader, at.get("init"))
+    init, init_all, fresh = _init(reader, at.get("init"))
     ride, rides = _lr(reader, at.get("lr"))
     return StageSpec(
         name=name,
@@ -60,6 +61,10 @@ def read_stage(reader: SpecReader, name: Word, node: Node) -> StageSpec | None:
         target_seq_len=read_seq_len(reader, at.get("target_seq_len")),
         mixture=read_mixture(reader, at["mixture"]) if "mixture" in at else None,
         seed=reader.integer(at["seed"]) if "seed" in at else None,
+        fresh=fresh,
+        reshape=read_reshape(reader, at.get("reshape")),
+        adapters=read_adapters(reader, at.get("adapters")),
+        ema=read_ema(reader, at.get("ema")),
         dotted=dotted,
         unknown=unknown,
         said=frozenset(key.text.partition(".")[0] for key, _ in stage.entries),
@@ -79,25 +84,32 @@ def _alone(reader: SpecReader, name: Word, stage: Map) -> None:
 
 def _init(
     reader: SpecReader, node: Node | None
-) -> tuple[dict[str, Point | None] | None, Point | None]:
+) -> tuple[dict[str, Point | None] | None, Point | None, tuple[Word, ...]]:
     if node is None:
-        return None, None
+        return None, None, ()
     if isinstance(node, Scalar):
-        return None, reader.point(node)
+        return None, reader.point(node), ()
     entries = reader.mapping(node, "`init`")
     if entries is None:
-        return None, None
+        return None, None, ()
     if not entries.entries:
         reader.problem("wrong-value", "`init` names at least one module", entries.span)
-        return None, None
+        return None, None, ()
     before = len(reader.problems)
     modules: dict[str, Point | None] = {}
-    for word, value in reader.named(entries, "`init`"):
+    parts = [(key, value) for key, value in entries.entries if _is_part(key)]
+    fresh = [Word(k.text, k.span) for k, value in parts if reader.word(value, ("new",))]
+    whole = Map(tuple(entry for entry in entries.entries if entry not in parts), entries.span)
+    for word, value in reader.named(whole, "`init`"):
         if isinstance(value, Scalar) and value.text == "new":
             modules[word.text] = None
         elif (point := reader.point(value)) is not None:
             modules[word.text] = point
-    return (modules, None) if len(reader.problems) == before else (None, None)
+    return (modules, None, tuple(fresh)) if len(reader.problems) == before else (None, None, ())
+
+
+def _is_part(key: Key) -> bool:
+    return "/" in key.text and TARGET.fullmatch(key.text) is not None
 
 
 def _checkpoint(reader: SpecReader, node: Node | None) -> CheckpointSpec | None:

@@ -101,7 +101,10 @@ STAGE: Table = {
     "checkpoint": Word("checkpoint", "Makes this an outside checkpoint: a stage that is over."),
     "extends": Word("name", "Copies the text of a sibling stage; keys said here replace it."),
     "source": Word("text", "Where this stage's values come from."),
-    "init": Word("init", "Where each module comes from: a stage, `stage@mark`, or `new`."),
+    "init": Word(
+        "init",
+        "Where each module comes from: a stage, `stage@mark`, or `new`; a part may be `new`.",
+    ),
     "keep": Word("name", "What is not said here is as that ancestor left it."),
     "carry": Word("carry", "Whose optimizer state comes along: all, none, or modules."),
     "tokens": Word("tokens", "The budget in tokens."),
@@ -127,6 +130,13 @@ STAGE: Table = {
     ),
     "mixture": Word("mixture", "A tree of ratios over the sources."),
     "seed": Word("integer", "A seed of this stage's own: its sources are dealt anew."),
+    "reshape": Word(
+        "reshape", "Sizes that modules have from here on: {llm: {vocab: 49_280, rows: mean}}."
+    ),
+    "adapters": Word(
+        "adapters", "New adapters by module, or what becomes of the parent's: merge, drop, keep."
+    ),
+    "ema": Word("ema", "An average of the weights, kept beside them: {decay: .995}, or none."),
 }
 
 ROPE: Table = {
@@ -149,6 +159,14 @@ SCALING: Table = {
     "long": Word("factors", "LongRoPE: a factor for every pair, beyond `original` tokens."),
 }
 """The keys of a RoPE scaling; `rope_scaling.py` says which kind reads which."""
+
+ADAPTER: Table = {
+    "kind": Word("adapter_kind", "lora, or dora (with a magnitude for each output)."),
+    "rank": Word("integer", "The rank of its two matrices."),
+    "on": Word("names", "The parts of the module whose matrices get one: attention, ffn, head."),
+}
+
+EMA: Table = {"decay": Word("ratio", "What is kept of the average at each step: .995.")}
 
 MODALITIES = ("text", "image-text", "video-text")
 PACKINGS = ("best-fit", "concat", "concat-across")
@@ -177,8 +195,17 @@ LOSS: Table = {
     "reduce": Word("reduce", "What is averaged: tokens, samples, or sqrt (1 / sqrt(l) a token)."),
 }
 
-SETTINGS: Mapping[str, tuple[str, ...]] = {"llm/router": ("bias_rate",)}
-"""The scalars that `set` may change, by kind of module and part."""
+_DROPPED = ("dropout", "drop_path")
+
+SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "llm/router": ("bias_rate",),
+    **dict.fromkeys(("llm", "vit", "text_tower", "captioner"), _DROPPED),
+    "projector": ("dropout",),
+}
+"""The scalars that `set` may change, by kind of module, and part where it is one part's."""
+
+SHARES = frozenset(_DROPPED)
+"""The settings that lie in 0..1, 1 left out."""
 
 OPTIMIZER_DEFAULTS: Mapping[str, Mapping[str, float | bool | None]] = {
     "muon": {

@@ -1,11 +1,14 @@
 """What the trainer cannot do is refused before the first step, all of it at once"""
 
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 
 from curriculum.batch import lay_out
+from curriculum.curve import constant
 from curriculum.errors import RunError
+from curriculum.lifecycle import Lifecycle
 from curriculum.objective import LossRule
 from curriculum.plan import Stage
 from curriculum.train.abilities import refuse_unable
@@ -38,6 +41,16 @@ def test_objectives_that_need_what_is_not_here_are_refused() -> None:
     )
     many = replace(text, loss={**text.loss, "mtp": text.loss["next_token"]})
     assert "stage `text`: no such loss term: mtp; there are next_token" in said_of(many)
+
+
+def test_what_is_dropped_and_averaged_is_refused_unless_it_is_nothing() -> None:
+    text = world_plan().stage("text")
+    averaged = replace(text, lifecycle=Lifecycle(ema=Fraction(199, 200)))
+    assert "stage `text`: no average of the weights (ema) is kept here" in said_of(averaged)
+    dropped = replace(text, settings={"llm.dropout": constant(Fraction(1, 10))})
+    assert "stage `text`: nothing here takes the setting llm.dropout" in said_of(dropped)
+    nothing = replace(text, settings={"llm.dropout": constant(0)})
+    refuse_unable(replace(world_plan(), stages=(nothing,)))
 
 
 def test_images_are_not_cut() -> None:

@@ -176,7 +176,7 @@ def _needed(term: str) -> frozenset[str]:
 
 
 def _has_experts(plan: Plan, stage: Stage) -> bool:
-    return any("router" in plan.modules[module].shape.parts() for module in stage.init)
+    return any("router" in plan.shape_of(stage, module).parts() for module in stage.init)
 
 
 def _reads_images(plan: Plan, stage: Stage) -> bool:

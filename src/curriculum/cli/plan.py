@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,12 +11,14 @@ import typer
 
 from curriculum.cli.at import rope_values
 from curriculum.cli.load import load
+from curriculum.cli.modules import modules_json
 from curriculum.cli.options import Format, FormatOption, Set
 from curriculum.compile import Compiled
 from curriculum.cost import stage_flops
 from curriculum.errors import CurriculumError, FindingsError
 from curriculum.findings import finding_json, text_of
 from curriculum.lock import read_lock, write_lock
+from curriculum.objective import LossRule
 from curriculum.plan import Plan, Stage
 from curriculum.screen import Figures, screen, stage_figures
 from curriculum.simulate.output import write_whole
@@ -208,5 +211,8 @@ def _stage_json(plan: Plan, stage: Stage, figures: Figures) -> dict[str, Any]:
         "epochs": {name: None if x is None else float(x) for name, x in figures.epochs.items()},
         "flops": stage_flops(plan, stage),
         "count": stage.count,
+        "packing": stage.packing,
+        "loss": {t: asdict(stage.loss_rules.get(t, LossRule())) for t in stage.loss},
+        **modules_json(plan, stage),
         "digest": stage.digest,
     }

@@ -34,8 +34,9 @@ def collate(rows: Sequence[Row], sources: Mapping[str, Source], across: bool = F
     """Pack rows of one context and unit; the same rows give the same bytes.
 
     A packed document is a span for the LLM, an image for the ViT; with `across`, all of a row of
-    text: attention crosses its documents, and the last of one predicts the first of the next. Wrappers around images and image
-    positions are read, not predicted. ValueError where rows do not go together.
+    text: attention crosses its documents, and the last of one predicts the first of the next.
+    Wrappers around images and image positions are read, not predicted. ValueError where rows do
+    not go together.
     """
     if not rows or len({(row.seq_len, row.unit) for row in rows}) != 1:
         raise ValueError("a batch has at least one row, and all rows are of one context and unit")

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Iterator
 
+from curriculum.curve import constant
 from curriculum.errors import RunError
 from curriculum.models.terms import TERMS
 from curriculum.plan import Plan
+from curriculum.train.growth import cannot_grow
+from curriculum.words import SHARES
 
 ROUTER_BIAS = "router.bias_rate"
 """The one setting of `set` that modules have: how fast the experts' bias moves."""
@@ -58,10 +61,28 @@ def _changing_contexts(plan: Plan) -> Iterator[str]:
 
 def _unknown_settings(plan: Plan) -> Iterator[str]:
     for stage in plan.stages:
-        for name in stage.settings:
+        for name, curve in stage.settings.items():
+            if curve == constant(0) and name.rpartition(".")[2] in SHARES:
+                continue  # to drop a share of 0 is to drop nothing
             module, _, rest = name.partition("/")
             if rest != ROUTER_BIAS or plan.modules[module].shape.kind != "llm":
                 yield f"stage `{stage.name}`: nothing here takes the setting {name}"
+
+
+def _lifecycles(plan: Plan) -> Iterator[str]:
+    for stage in plan.stages:
+        said = stage.lifecycle
+        for module in said.adapters:
+            yield f"stage `{stage.name}`: no adapters are built here, and `{module}` has some"
+        if said.ema is not None:
+            yield f"stage `{stage.name}`: no average of the weights (ema) is kept here"
+        for module in said.rows:
+            if wrong := list(cannot_grow(plan, stage, module)):
+                more = f" (and {len(wrong) - 1} more)" if wrong[1:] else ""
+                yield (
+                    f"stage `{stage.name}`: `{module}` is reshaped in another way than by growing "
+                    f"its vocabulary or adding weights: {wrong[0]}{more}"
+                )
 
 
 UNABLE: tuple[Callable[[Plan], Iterator[str]], ...] = (
@@ -70,5 +91,6 @@ UNABLE: tuple[Callable[[Plan], Iterator[str]], ...] = (
     _cut_images,
     _changing_contexts,
     _unknown_settings,
+    _lifecycles,
 )
 """Each tells what it finds, a sentence for each place."""

@@ -7,8 +7,10 @@ New modules and outside checkpoints have nothing to be compared with.
 """
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from curriculum.plan import Plan, Stage
+from curriculum.train.growth import is_made_anew
 from curriculum.train.ledger import LedgerLine
 from curriculum.train.planned import planned_state_steps
 
@@ -19,7 +21,11 @@ Difference = tuple[str, str]
 class Chain:
     """What stages left, as far as others start from it, while the ledger is read."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(
+        self, plan: Plan, starts: Mapping[tuple[str, str], str] = MappingProxyType({})
+    ) -> None:
+        """`starts` are the weights of modules that are made anew, by stage and module."""
+        self._starts = starts
         self._plan = plan
         self._marks = {(s.stage, s.step) for stage in plan.stages for s in stage.init.values()}
         self._left: dict[tuple[str | None, int], Mapping[str, str]] = {}
@@ -61,10 +67,14 @@ class Chain:
             yield from _state_difference(module, line, planned.get(module))
         for module, start in stage.init.items():
             left = self._left.get((start.stage, start.step), {}).get(module)
+            is_anew = is_made_anew(stage, module)
+            if is_anew:
+                left = self._starts.get((stage.name, module))
             now = line.weights.get(module, [left])[0]
             if left is not None and now != left:
                 place = f"`{start.stage}` at step {start.step}"
-                words = f"`{module}` began with weights {now}, {place} left {left}"
+                made = "made anew gives" if is_anew else "left"
+                words = f"`{module}` began with weights {now}, {place} {made} {left}"
                 yield f"start {module}", words
 
     def _knows(self, stage: str | None) -> bool:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from curriculum.data.packed import IMAGE, NO_LOSS, PAD, TEXT, Packed
 from curriculum.errors import RunError
@@ -111,13 +111,19 @@ def merge_counts(parts: Iterable[Mapping[str, Mapping[str, int]]]) -> Counts:
 
 @torch.no_grad()
 def fingerprint(module: nn.Module) -> Fingerprint:
+    """Return what shows whether a weight of a module changed: see `fingerprint_of`."""
+    return fingerprint_of(module.state_dict())
+
+
+@torch.no_grad()
+def fingerprint_of(weights: Mapping[str, Tensor]) -> Fingerprint:
     """Return what shows whether a weight changed: the sum of its bits, read as whole numbers.
 
     Whole numbers wrap around, so the order of summing does not matter, and a single flipped bit
     always shows. Weights are parameters and the buffers that checkpoints hold: a router's bias.
     """
     names, sums = [], []
-    for name, weight in module.state_dict().items():
+    for name, weight in weights.items():
         bits = weight.contiguous().flatten()
         # Eight bytes at a time where they come out even: nothing has to be widened.
         even = (bits.storage_offset() | bits.numel()) * bits.element_size() % 8 == 0
