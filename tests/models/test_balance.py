@@ -84,3 +84,12 @@ def test_balance_reaches_the_router_and_counts_no_token_twice() -> None:
         assert moe.router.weight.grad is not None
         assert float(moe.router.weight.grad.norm()) > 0
         assert moe.last_scores is None
+
+
+def test_balance_is_summed_in_float32_under_autocast() -> None:
+    scores, choice, live = made()
+    counts = choice_counts(choice, live, 4)
+    exact = balance_sum(scores, live, counts)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(balance_sum(scores, live, counts), exact)
+        assert sequence_balance_sum(scores, choice, live, 2).dtype == torch.float32

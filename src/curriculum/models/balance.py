@@ -32,7 +32,8 @@ def balance_sum(scores: Tensor, live: Tensor, counts: Tensor) -> Tensor:
     """
     load = counts.float() * (len(counts) / counts.sum().clamp(min=1))
     shares = scores / scores.sum(-1, keepdim=True)
-    return ((shares @ load) * live).sum()
+    # Not a matrix product: under autocast that would be one in bfloat16.
+    return ((shares * load).sum(-1) * live).sum()
 
 
 def sequence_balance_sum(
