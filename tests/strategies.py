@@ -6,6 +6,7 @@ positions), so that a test can change one value, and written down by `text_of`.
     outside --> eyes (optional root, counted by its ViT)
                   |
     text ---------+--> joint (optional) --> next-0 --> next-1 ...   each keeps its parent
+                                                 |--> soup --> after (optional), text averaged in
 """
 
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from curriculum.batch import Batch, lay_out
 from curriculum.curve import ClockUnit, Curve, Piece, Shape, constant
 from curriculum.mixture import Mixture, Node
+from curriculum.words import STATUSES
 
 Tree = dict[str, Any]
 Draw = st.DrawFn
@@ -160,6 +162,8 @@ class _Drawn:
         for i in range(draw(st.integers(0, 3))):
             seq_len, seqs = self.follower(f"next-{i}", last, seq_len, seqs)
             last = f"next-{i}"
+        if draw(st.booleans()):
+            self.merge(last, seqs)
         return {
             "plan": "drawn",
             "seed": draw(st.integers(0, 3)),
@@ -233,6 +237,9 @@ class _Drawn:
     def eyes(self) -> None:
         draw = self.draw
         self.stages["outside"] = {"checkpoint": {"gives": ["vit"], "path": "vit.safetensors"}}
+        if draw(st.booleans()):
+            facts = {"tokens": 10**9, "lr": {"vit": "2e-5", "vit/norms": "1e-5"}}
+            self.stages["outside"]["checkpoint"] |= facts
         seqs = draw(st.integers(1, 8))
         self.stages["eyes"] = {
             "init": {"vit": draw(st.sampled_from(["new", "outside"])), "captioner": "new"},
@@ -331,6 +338,34 @@ class _Drawn:
         stage |= self.budget(seqs * seq_len, seqs, {})
         self.stages[name] = stage
         return seq_len, seqs
+
+    def merge(self, last: str, seqs: int) -> None:
+        """Average the last stage with the first, or with itself, and go on from there."""
+        draw = self.draw
+        soup: Tree = {"average": "text", "last": draw(st.integers(2, 4)), "every": "3 steps"}
+        is_alike = not any("reshape" in stage for stage in self.stages.values())
+        if last != "text" and is_alike:
+            weights = draw(st.sampled_from([(".9", ".1"), ("1/3", "2/3")]))
+            soup = draw(
+                st.sampled_from(
+                    [
+                        {"average": [self.point("text"), last]},
+                        {"average": dict(zip([self.point("text"), last], weights, strict=True))},
+                    ]
+                )
+            )
+        self.stages["soup"] = {"init": {"llm": soup}, "status": draw(st.sampled_from(STATUSES))}
+        if draw(st.booleans()):
+            self.stages["after"] = {
+                "init": draw(st.sampled_from(["soup", {"llm": soup}])),
+                "keep": last if is_alike else "text",
+                "tokens": LEAST_STEPS * seqs * self.seq_len * GROWTH,
+                "train": ["llm"],
+                "lr": "0.0001",
+                "mixture": self.mixture("after"),
+                "status": "probe",
+                "seed": 11,
+            }
 
     def point(self, stage: str) -> str:
         if not self.may_mark:

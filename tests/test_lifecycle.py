@@ -231,3 +231,14 @@ def test_shares_that_are_dropped_are_settings_of_whole_modules() -> None:
     wrong = {**EYES, "set": {"vit": {"drop_path": 1}}}
     assert "`drop_path` lies in 0..1, 1 left out, all along" in message_of({"eyes": wrong})
     assert rules_of({"eyes": {**EYES, "set": {"vit": {"bias_rate": 1}}}}) == ["unknown-setting"]
+
+
+def test_stages_that_left_a_module_in_different_sizes_have_no_average() -> None:
+    stages = {
+        "base": FIRST,
+        "grown": {**AFTER, "reshape": {"llm": {"vocab": 1100}}},
+        "soup": {"init": {"average": ["base", "grown"]}},
+        "next": {**AFTER, "init": "soup", "carry": "none", "lr": "1e-4", "seed": 1},
+    }
+    assert rules_of(stages) == ["sizes-disagree"]
+    assert "`base` and `grown` left `llm` in different sizes" in message_of(stages)

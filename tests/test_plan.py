@@ -32,7 +32,8 @@ def floats(curve_values: dict[str, float | None]) -> dict[str, float]:
 @given(plans())
 def test_planned_and_asked_tokens_differ_by_less_than_a_step(tree: Tree) -> None:
     plan = compiled(tree)
-    assert {s.name for s in plan.stages} == tree["stages"].keys() - {"outside"}
+    named = {s.name for s in plan.all_stages if "+" not in s.name}  # AFTER+llm: its average
+    assert named == tree["stages"].keys() - {"outside"}
     for stage in plan.stages:
         last = stage.at(stage.steps - 1).tokens_per_step
         extra = stage.tokens - stage.budget.tokens

@@ -5,7 +5,7 @@ import pytest
 
 from curriculum.errors import Diagnostic
 from curriculum.source_map import read_text
-from curriculum.spec import PlanSpec, StageSpec
+from curriculum.spec import PlanSpec, Point, StageSpec
 from curriculum.spec_plan import read_spec
 from curriculum.units import Amount
 from small import BASE, WARM, compiled, tree
@@ -33,15 +33,15 @@ def test_points_name_a_stage_at_its_end_or_a_mark() -> None:
     assert init is not None
     assert init["vit"] is None
     llm, projector = init["llm"], init["projector"]
-    assert llm is not None
-    assert projector is not None
+    assert isinstance(llm, Point)
+    assert isinstance(projector, Point)
     mark, step = llm.mark, projector.mark
     assert mark is not None
     assert step is not None
     assert mark.amount == Amount(Fraction(4 * 10**12), "tokens")
     assert step.amount == Amount(Fraction(7), "steps")
     whole = stage_of(init="text@end").init_all
-    assert whole is not None
+    assert isinstance(whole, Point)
     assert (whole.stage, whole.mark) == ("text", None)
 
 
@@ -105,7 +105,10 @@ def test_unknown_is_noted_where_a_stage_cannot_do_without() -> None:
         ({"init": {"LLM": "new"}}, "wrong-name"),
         ({"init": "Text"}, "wrong-name"),
         ({"init": "text@5 apples"}, "wrong-value"),
-        ({"keep": {"a": 1}}, "wrong-type"),
+        ({"keep": ["a"]}, "wrong-type"),
+        ({"keep": {"a": "text"}}, "missing-key"),
+        ({"status": "lost"}, "wrong-value"),
+        ({"init": {"llm": {"average": ["a"]}}}, "wrong-value"),
         ({"loss": {"next_tokn": 1}}, "wrong-value"),
         ({"loss": 1}, "wrong-type"),
         ({"packing": "worst-fit"}, "wrong-value"),

@@ -17,6 +17,7 @@ from curriculum.compile_parts import compile_modules, compile_sources, provenanc
 from curriculum.compile_stage import finish_stage
 from curriculum.compile_state import Draft, Outside, State
 from curriculum.compile_unfinished import check_unfinished
+from curriculum.composed import ComposedStage
 from curriculum.errors import Diagnostic, FindingsError, Severity, Span
 from curriculum.lock import with_digests
 from curriculum.merge import merged_text, read_plan_text
@@ -71,6 +72,8 @@ def _compile(root: Map, problems: list[Diagnostic]) -> Compiled:
             state.drafts[name] = draft
         elif isinstance(draft, Outside):
             state.outside[name] = draft
+        elif isinstance(draft, ComposedStage):
+            state.composed[name] = draft
     stages: list[Stage] = []
     for name in order:
         if name in state.drafts and (stage := finish_stage(state, state.drafts[name])) is not None:
@@ -89,6 +92,7 @@ def _compile(root: Map, problems: list[Diagnostic]) -> Compiled:
         stages=tuple(stages),
         outside=tuple(OutsideStage(n, state.outside[n].checkpoint) for n in state.outside),
         unknown=tuple(state.unknown.values()),
+        composed=tuple(state.composed.values()),
         provenance=provenance_of(state),
         places=_places(root),
         unused=unused_names(spec),
@@ -98,7 +102,8 @@ def _compile(root: Map, problems: list[Diagnostic]) -> Compiled:
 
 def _check_unfinished(state: State, name: str) -> None:
     """Say what else is wrong with a stage that was refused; never lose a stage in silence."""
-    if name in state.stages or name in state.outside or name in state.unknown:
+    done = (state.stages, state.outside, state.unknown, state.composed)
+    if any(name in found for found in done):
         return
     check_unfinished(state, name)
     if not any(problem.severity is Severity.ERROR for problem in state.problems):

@@ -4,24 +4,24 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from curriculum.clock import Clock
-from curriculum.compile_points import mark_step
 from curriculum.compile_state import Draft, Kept, State
 from curriculum.errors import did_you_mean
-from curriculum.spec import Point, RideSpec, StageSpec, Word
+from curriculum.plan import Start
+from curriculum.spec import RideSpec, StageSpec, Word
 from curriculum.spec_curve import read_ride
 from curriculum.spec_reader import SpecReader
 from curriculum.units import rounded_in_words
 
 
 def rides_of(
-    state: State, spec: StageSpec, kept: Kept | None
+    state: State, spec: StageSpec, kept: Kept | None, kept_by: Mapping[str, Kept]
 ) -> tuple[RideSpec | None, Mapping[str, RideSpec]]:
     """Return how the LR runs: one ride for all, or one per module or part."""
     if spec.lr is not None or spec.lr_by_target is not None:
         uniform, rides = spec.lr, spec.lr_by_target or {}
     elif kept is not None:
-        uniform = _kept_ride(kept[0].uniform_ride)
-        rides = {t: r for t, r0 in kept[0].rides.items() if (r := _kept_ride(r0)) is not None}
+        uniform = _kept_ride(left) if (left := kept[0].uniform_ride) else None
+        rides = _kept_rides(kept[0], kept_by)
     else:
         return None, {}
     for ride in (uniform, *rides.values()):
@@ -56,8 +56,18 @@ def _changed(
     return rides
 
 
-def _kept_ride(ride: RideSpec | None) -> RideSpec | None:
-    return None if ride is None else replace(ride, restart=False, jump=False)
+def _kept_rides(kept: Draft, kept_by: Mapping[str, Kept]) -> dict[str, RideSpec]:
+    """Return the rides of targets as the ancestors left them, each module's its own."""
+    found = {t: r for t, r in kept.rides.items() if t.partition("/")[0] not in kept_by}
+    for module, (draft, _) in kept_by.items():
+        if module not in draft.rides and draft.uniform_ride is not None:
+            found[module] = draft.uniform_ride
+        found |= {t: r for t, r in draft.rides.items() if t.partition("/")[0] == module}
+    return {target: _kept_ride(ride) for target, ride in found.items()}
+
+
+def _kept_ride(ride: RideSpec) -> RideSpec:
+    return replace(ride, restart=False, jump=False)
 
 
 def followed_of(
@@ -71,17 +81,13 @@ def followed_of(
 
 
 def clocks_of(
-    state: State, spec: StageSpec, parents: list[Point], rides: list[RideSpec]
+    state: State, spec: StageSpec, init: Mapping[str, Start], rides: list[RideSpec]
 ) -> dict[str, Clock] | None:
     """Return where every schedule's clock stands when the stage begins."""
     clocks: dict[str, Clock] = {}
     restarted = {r.schedule.text for r in rides if r.schedule and r.restart}
     ridden = {r.schedule.text for r in rides if r.schedule}
-    for point in parents:
-        draft = state.drafts.get(point.stage)
-        step = mark_step(state, point) if draft is not None else None
-        if draft is None or step is None:
-            continue
+    for draft, step in state.left_drafts(init):
         for schedule, clock in _left_clocks(draft, step).items():
             if schedule in restarted:
                 continue
@@ -90,6 +96,8 @@ def clocks_of(
                 clock.instance, clock.tokens, clock.steps,
             )  # fmt: skip
             if agree and clock.instance:
+                if schedule in ridden and clock.chain:
+                    state.followed.add((schedule, clock.chain[-1]))
                 continue
             clocks[schedule] = replace(other, instance="")  # whoever rides on it is refused
             if schedule in ridden:

@@ -4,59 +4,65 @@ Everything here is integers: what whole steps make of the budget, and the marks 
 that come from `keep` are those at the step the ancestor was left at.
 """
 
-from collections.abc import Mapping
-
 from curriculum.compile_budget import Layout, holds_a_step, layout_of
 from curriculum.compile_clocks import clocks_of, followed_of, rides_of
-from curriculum.compile_init import init_of, is_known_module
+from curriculum.compile_init import Inits, init_of
+from curriculum.compile_keep import Keeps, keeps_of
 from curriculum.compile_lifecycle import lifecycle_of
-from curriculum.compile_points import kept_of, parents_of
-from curriculum.compile_state import Draft, Kept, Outside, State
+from curriculum.compile_merge import composed_of, is_composing
+from curriculum.compile_outside import outside_of
+from curriculum.compile_points import parents_of
+from curriculum.compile_state import Draft, Outside, State
 from curriculum.compile_train import count_of, seed_of, train_of
-from curriculum.plan import Checkpoint, Start, UnknownStage
-from curriculum.spec import CheckpointSpec, Point, StageSpec
+from curriculum.composed import ComposedStage
+from curriculum.plan import UnknownStage
+from curriculum.spec import StageSpec
 
 REQUIRED = ("train", "optimizer", "loss", "lr", "seq_len", "batch", "packing", "rope", "mixture")
 
 
-def draft_stage(state: State, spec: StageSpec) -> "Draft | Outside | None":
+def draft_stage(state: State, spec: StageSpec) -> Draft | Outside | ComposedStage | None:
     """Draft a stage whose parents are drafted; None where that failed or it is unknown."""
     if spec.checkpoint is not None:
-        return _outside(state, spec.name.text, spec.checkpoint)
+        return outside_of(state, spec.name.text, spec.checkpoint)
     if "checkpoint" in spec.said:
         return None
     parents = parents_of(state, spec)
     if parents is None:
         if spec.keep is None:
-            _all_said(state, spec, None)
+            _all_said(state, spec, Keeps(spec))
         return None
-    if _is_unknown(state, spec, parents):
+    composing = is_composing(spec)
+    if _is_unknown(state, spec, composing):
         return None
-    kept = kept_of(state, spec, parents)
-    if not _all_said(state, spec, kept):
+    if composing:
+        return composed_of(state, spec)
+    keeps = keeps_of(state, spec)
+    spec, kept = keeps.spec, keeps.kept
+    if not _all_said(state, spec, keeps):
         return None
     init = init_of(state, spec)
     layout = layout_of(state, spec, kept)
     if init is None or layout is None or not holds_a_step(state, spec, layout):
         return None
-    return _drafted(state, spec, parents, kept, init, layout)
+    return _drafted(state, spec, keeps, init, layout)
 
 
 def _drafted(
     state: State,
     spec: StageSpec,
-    parents: list[Point],
-    kept: Kept | None,
-    init: Mapping[str, Start],
+    keeps: Keeps,
+    inits: Inits,
     layout: Layout,
 ) -> Draft | None:
+    init, kept = inits.starts, keeps.kept
     lifecycle = lifecycle_of(state, spec, kept, init)
     if lifecycle is None:
         return None
     train = train_of(state, spec, kept, init, lifecycle)
-    uniform, rides = rides_of(state, spec, kept)
+    uniform, rides = rides_of(state, spec, kept, keeps.by_module)
     followed = followed_of(uniform, rides, train or ())
-    clocks = clocks_of(state, spec, parents, followed)
+    clocks = clocks_of(state, spec, init, followed)
     if train is None or clocks is None:
         return None
     seed, own_seed = seed_of(state, spec, init)
@@ -81,23 +87,20 @@ def _drafted(
         seed=seed,
         own_seed=own_seed,
         lifecycle=lifecycle,
+        kept_by=keeps.by_module,
+        among=inits.among,
     )
 
 
-def _outside(state: State, name: str, spec: CheckpointSpec) -> Outside:
-    for word in spec.gives:
-        is_known_module(state, word.text, word.span)
-    gives = tuple(sorted(word.text for word in spec.gives))
-    return Outside(name, Checkpoint(gives, spec.path, spec.stand_in))
-
-
-def _is_unknown(state: State, spec: StageSpec, parents: list[Point]) -> bool:
+def _is_unknown(state: State, spec: StageSpec, composing: bool) -> bool:
+    parents = spec.points(with_candidates=False)
     missing = [f"stages.{spec.name.text}.{key}" for key in spec.unknown]
     read = [*(p.stage for p in parents), *(spec.mixture.replayed() if spec.mixture else ())]
     missing += [f"stages.{stage}" for stage in read if stage in state.unknown]
     if not missing:
         return False
     asked = spec.budget[1].scaled_tokens if spec.budget and spec.budget[0] == "tokens" else None
+    asked = 0 if composing else asked
     names = tuple(dict.fromkeys(p.stage for p in parents))
     state.unknown[spec.name.text] = UnknownStage(
         spec.name.text, names, asked, tuple(dict.fromkeys(missing))
@@ -105,7 +108,8 @@ def _is_unknown(state: State, spec: StageSpec, parents: list[Point]) -> bool:
     return True
 
 
-def _all_said(state: State, spec: StageSpec, kept: Kept | None) -> bool:
+def _all_said(state: State, spec: StageSpec, keeps: Keeps) -> bool:
+    kept = keeps.kept
     said = {
         "train": spec.train, "optimizer": spec.optimizer, "loss": spec.loss,
         "lr": spec.lr or spec.lr_by_target, "seq_len": spec.seq_len, "batch": spec.batch,
@@ -126,10 +130,14 @@ def _all_said(state: State, spec: StageSpec, kept: Kept | None) -> bool:
             "missing-key",
             f"stage `{spec.name.text}` does not say {', '.join(f'`{key}`' for key in unsaid)}",
             spec.name.span,
-            "say it, or `keep: ANCESTOR` to leave it as that stage left it",
+            "say it, or `keep: ANCESTOR` to leave it as that stage left it"
+            if keeps.outside is None
+            else f"say it: of `{keeps.outside}` only the `rope` and `seq_len` it says are kept",
         )
     if spec.dotted and kept is None and "extends" not in spec.said:
-        for _, key, _ in spec.dotted:
+        for dotted, key, _ in spec.dotted:
+            if keeps.outside is not None and dotted[0] == "rope" and spec.rope is not None:
+                continue
             state.report(
                 "dotted-key",
                 f"`{key.text}` changes one thing of what is kept, and this stage keeps nothing",

@@ -1,69 +1,58 @@
 """Where the modules of a stage come from, and whose optimizer state comes along"""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from curriculum.compile_points import mark_step
+from curriculum.compile_merge import Taken, taken_of
 from curriculum.compile_state import State
-from curriculum.errors import Related, Span, did_you_mean
+from curriculum.composed import ComposedStage
+from curriculum.errors import Related
 from curriculum.plan import Start
-from curriculum.spec import Point, StageSpec, Word
+from curriculum.spec import StageSpec, Word
 
 
-def init_of(state: State, spec: StageSpec) -> dict[str, Start] | None:
-    """Return where each module comes from, in the order of their names."""
-    wanted: dict[str, Point | None] = dict(spec.init or {})
-    if spec.init_all is not None:
-        wanted = dict.fromkeys(_gives(state, spec.init_all.stage), spec.init_all)
-    starts: dict[str, Start] = {}
-    good = True
-    for module in sorted(wanted):
-        point = wanted[module]
-        span = point.span if point else spec.init_span or spec.span
-        good = is_known_module(state, module, span) and good
-        start = Start(None) if point is None else _start(state, module, point)
-        if start is None:
-            good = False
-        else:
-            starts[module] = start
-    return _carried(state, spec, starts) if good else None
+@dataclass(frozen=True, slots=True)
+class Inits:
+    """Where each module comes from, and the candidates of those that were selected."""
+
+    starts: Mapping[str, Start]
+    among: Mapping[str, tuple[Start, ...]]
 
 
-def _start(state: State, module: str, point: Point) -> Start | None:
-    given = _gives(state, point.stage)
-    if module not in given:
-        state.report(
-            "parent-lacks-module",
-            f"stage `{point.stage}` has no module `{module}`",
-            point.span,
-            f"it has {', '.join(given) or 'none'}",
-        )
+def init_of(state: State, spec: StageSpec) -> Inits | None:
+    """Return where each module comes from, in the order of their names; None if that is refused."""
+    taken = taken_of(state, spec)
+    if taken is None:
         return None
-    step = 0 if point.stage in state.outside else mark_step(state, point)
-    return None if step is None else Start(point.stage, step)
+    starts: dict[str, Start] = {}
+    for module, shares in taken.shares.items():
+        if not shares:
+            starts[module] = Start(None)
+        elif len(shares) == 1:
+            starts[module] = shares[0].start
+        else:
+            starts[module] = Start(_composed_for(state, spec, taken, module))
+    carried = _carried(state, spec, starts)
+    return None if carried is None else Inits(carried, taken.among)
 
 
-def _gives(state: State, stage: str) -> tuple[str, ...]:
-    if stage in state.outside:
-        return state.outside[stage].checkpoint.gives
-    return tuple(state.drafts[stage].init)
-
-
-def is_known_module(state: State, name: str, span: Span) -> bool:
-    """Say whether the plan has a module, and report it where it does not."""
-    if name in state.modules:
-        return True
-    if not state.is_declared("modules", name):
-        state.report(
-            "unknown-module",
-            f"there is no module `{name}`",
-            span,
-            did_you_mean(name, list(state.spec.modules)),
-        )
-    return False
+def _composed_for(state: State, spec: StageSpec, taken: Taken, module: str) -> str:
+    """Return the stage that composes a module for this one: one for all of them, or its own."""
+    whole = spec.init_all is not None
+    name = f"{spec.name.text}+{'all' if whole else module}"
+    averages = {m: shares for m, shares in taken.shares.items() if len(shares) > 1}
+    if not whole:
+        averages = {module: averages[module]}
+    status = spec.status.text if spec.status else "main"
+    state.composed.setdefault(name, ComposedStage(name, averages, status))
+    return name
 
 
 def _has_state(state: State, start: Start, module: str) -> bool:
     """Say whether the stage a module comes from leaves optimizer state for it."""
+    outside = state.outside.get(start.stage or "")
+    if outside is not None:
+        return module in outside.checkpoint.state
     draft = state.drafts.get(start.stage or "")
     if draft is None:
         return False
@@ -90,7 +79,10 @@ def _carried(state: State, spec: StageSpec, starts: dict[str, Start]) -> dict[st
 def report_unsaid(state: State, spec: StageSpec, stateful: dict[str, str]) -> None:
     """Report modules whose parents trained them, where a stage says nothing of their state."""
     trained = [
-        Related(f"`{module}` was trained here", state.spec.stages[parent].name.span)
+        Related(
+            f"`{module}` {'has state' if parent in state.outside else 'was trained'} here",
+            state.spec.stages[parent].name.span,
+        )
         for module, parent in stateful.items()
     ]
     state.report(

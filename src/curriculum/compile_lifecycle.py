@@ -23,11 +23,7 @@ def lifecycle_of(
 ) -> Lifecycle | None:
     """Return what a stage says of its modules; None where some of it was refused."""
     before = len(state.problems)
-    parents = {
-        module: state.drafts[start.stage]
-        for module, start in init.items()
-        if start.stage in state.drafts
-    }
+    parents = {m: draft for m, start in init.items() if (draft := _parent(state, spec, m, start))}
     sizes = _sizes(state, spec, init, parents)
     shapes = {m: shape_in(state, m, sizes) for m in init if m in state.modules}
     adapters, left = _adapters(state, spec, parents, shapes)
@@ -43,6 +39,22 @@ def lifecycle_of(
         ema=spec.ema.value if spec.ema else kept[0].lifecycle.ema if kept else None,
     )
     return found if len(state.problems) == before else None
+
+
+def _parent(state: State, spec: StageSpec, module: str, start: Start) -> Draft | None:
+    """Return the stage that a module comes from; of an average, one: all left it in one shape."""
+    origins = [o.stage for o in state.origins(start, module) if o.stage in state.drafts]
+    drafts = [state.drafts[stage] for stage in origins if stage is not None]
+    for draft in drafts[1:]:
+        if draft.lifecycle.sizes.get(module) != drafts[0].lifecycle.sizes.get(module):
+            state.report(
+                "sizes-disagree",
+                f"`{drafts[0].name}` and `{draft.name}` left `{module}` in different sizes: there "
+                "is no average of them",
+                spec.init_span or spec.span,
+                "average stages that reshaped it alike",
+            )
+    return drafts[0] if drafts else None
 
 
 def shape_in(state: State, module: str, sizes: Mapping[str, Mapping[str, Field]]) -> Shape:

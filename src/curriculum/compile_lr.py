@@ -3,12 +3,12 @@
 from fractions import Fraction
 
 from curriculum.clock import Clock
-from curriculum.compile_state import Draft, Kept, State
+from curriculum.compile_state import Draft, Kept, Outside, State
 from curriculum.compile_values import value_left
 from curriculum.curve import Curve, constant
 from curriculum.errors import Span
 from curriculum.extent import Ground, Refused
-from curriculum.plan import Ride, Stage
+from curriculum.plan import Ride, Stage, Start
 from curriculum.riding import Reading, lay_on_clock
 from curriculum.spec import CurveSpec, RideSpec
 
@@ -25,8 +25,7 @@ def compile_lr(state: State, draft: Draft) -> tuple[dict[str, Curve | None], dic
             )
     parts = [t for t in draft.rides if "/" in t and t.partition("/")[0] in modules]
     for target in sorted({*draft.train, *parts}):
-        found = draft.rides.get(target) or draft.rides.get(target.partition("/")[0])
-        found = found or draft.uniform_ride
+        found = _ride_of(draft, target)
         if found is None:
             state.report(
                 "lr-missing",
@@ -43,6 +42,14 @@ def compile_lr(state: State, draft: Draft) -> tuple[dict[str, Curve | None], dic
     return curves, rides
 
 
+def _ride_of(draft: Draft, target: str) -> RideSpec | None:
+    """Return how a target rides; a module that keeps another ancestor knows no common ride."""
+    module = target.partition("/")[0]
+    is_said = draft.spec.lr is not None or draft.spec.lr_by_target is not None
+    common = draft.uniform_ride if is_said or module not in draft.kept_by else None
+    return draft.rides.get(target) or draft.rides.get(module) or common
+
+
 def _over_the_stage(
     state: State, draft: Draft, target: str, ride: RideSpec, spec: CurveSpec
 ) -> tuple[Curve | None, Ride]:
@@ -50,8 +57,9 @@ def _over_the_stage(
     changed = {f"lr.{target}", f"lr.{target.partition('/')[0]}"}
     is_new = any(key.text in changed for _, key, _ in draft.spec.dotted)
     is_said = draft.spec.lr is not None or draft.spec.lr_by_target is not None
-    if draft.kept and not is_said and not is_new:
-        return _left_curve(state, draft, draft.kept, target), how
+    kept = draft.kept_of(target)
+    if kept and not is_said and not is_new:
+        return _left_curve(state, draft, kept, target), how
     own = Clock(draft.name, 0, 0, ())
     ends = frozenset({draft.budget.tokens})
     return _laid(state, draft, target, ride, spec, own, ends), how
@@ -110,18 +118,59 @@ def _laid(
 
 def _current(state: State, began: str, target: str, span: Span) -> Fraction | None:
     """Return the LR of a target where the parent left it, when the clock began in stage `began`."""
-    draft = state.drafts[began]
-    start = draft.init.get(target.partition("/")[0])
-    parent = state.stages.get(start.stage or "") if start else None
-    if parent is None or start is None or not _trains(parent, target):
+    module = target.partition("/")[0]
+    start = state.drafts[began].init.get(module)
+    origins = state.origins(start, module) if start else ()
+    left = {_name(o): _left_by(state, began, target, o, span) for o in origins}
+    values = set(left.values())
+    if len(values) == 1:
+        return values.pop()
+    if not values:
+        raise _nothing_left(state, began, target, span)
+    ends = (f"{'unknown' if x is None else f'{float(x):.6g}'} by `{n}`" for n, x in left.items())
+    what = f"`current` has several values: `{target}` was left at {', '.join(ends)}"
+    state.report("current", what, span, "write the learning rate")
+    raise Refused
+
+
+def _nothing_left(state: State, began: str, target: str, span: Span) -> Refused:
+    state.report(
+        "current",
+        f"`current` has no value: `{target}` was not trained by the parent of stage `{began}`",
+        span,
+        "write the learning rate",
+    )
+    return Refused()
+
+
+def _left_by(state: State, began: str, target: str, start: Start, span: Span) -> Fraction | None:
+    """Return the LR of a target where one origin left it."""
+    outside = state.outside.get(start.stage or "")
+    if outside is not None:
+        return _fact(state, outside, target, span)
+    parent = state.stages.get(start.stage or "")
+    if parent is None or not _trains(parent, target):
+        raise _nothing_left(state, began, target, span)
+    return value_left(parent.lr_of(target), parent, start.step)
+
+
+def _fact(state: State, outside: Outside, target: str, span: Span) -> Fraction | None:
+    given = state.spec.stages[outside.name].checkpoint
+    facts = given.lr if given else {}
+    if not {target, target.partition("/")[0]} & facts.keys():
         state.report(
             "current",
-            f"`current` has no value: `{target}` was not trained by the parent of stage `{began}`",
+            f"`current` has no value: `{outside.name}` does not say at which learning rate "
+            f"`{target}` was left",
             span,
-            "write the learning rate",
+            f"write it here, or there: checkpoint: {{..., lr: {{{target}: 1e-5}}}}",
         )
         raise Refused
-    return value_left(parent.lr_of(target), parent, start.step)
+    return outside.checkpoint.lr_of(target)
+
+
+def _name(start: Start) -> str:
+    return f"{start.stage}@step {start.step}"
 
 
 def _trains(stage: Stage, target: str) -> bool:
@@ -130,8 +179,9 @@ def _trains(stage: Stage, target: str) -> bool:
 
 def _is_last(state: State, end: int, ends: frozenset[int]) -> bool:
     """Say whether a clock surely ends with a rider: a stage that was refused might ride on."""
-    known = len(state.drafts) + len(state.outside)
-    return end == max(ends) and known == len(state.spec.stages)
+    implicit = sum("+" in name for name in state.composed)
+    known = len(state.drafts) + len(state.outside) + len(state.composed) - implicit
+    return end == max(ends, default=None) and known == len(state.spec.stages)
 
 
 def _ends(state: State, schedule: str, instance: str) -> frozenset[int]:
@@ -142,5 +192,6 @@ def _ends(state: State, schedule: str, instance: str) -> frozenset[int]:
         if schedule in draft.ridden and draft.clocks[schedule].instance == instance
     ]
     followed = {r for draft in riders for r in draft.clocks[schedule].chain[-1:]}
+    followed |= {rider for name, rider in state.followed if name == schedule}
     last = {draft.rider(draft.clocks[schedule]) for draft in riders} - followed
     return frozenset(rider.end_tokens for rider in last)

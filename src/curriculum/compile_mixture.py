@@ -137,7 +137,8 @@ def _replayed(state: State, spec: MixSpec) -> tuple[Node, ...]:
     point = spec.replay
     assert point is not None
     if point.stage not in state.stages:
-        if point.stage not in state.spec.stages or point.stage in state.outside:
+        without = (state.outside, state.composed)
+        if point.stage not in state.spec.stages or any(point.stage in w for w in without):
             state.report(
                 "replay-of-nothing",
                 f"there is no stage `{point.stage}` with a mixture to replay",

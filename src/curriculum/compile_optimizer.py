@@ -13,13 +13,24 @@ from curriculum.words import OPTIMIZER_DEFAULTS
 
 def compile_optimizer(state: State, draft: Draft) -> dict[str, OptimizerRule]:
     """Return the rule of every trained module, and of the parts that differ."""
-    word = _optimizer_word(draft)
-    if word is None:
-        return {}
+    modules = sorted({target.partition("/")[0] for target in draft.train})
+    by_word: dict[str, list[str]] = {}
+    words: dict[str, Word] = {}
+    for module in modules:
+        if (word := _optimizer_word(draft, module)) is not None:
+            words[word.text] = word
+            by_word.setdefault(word.text, []).append(module)
+    rules: dict[str, OptimizerRule] = {}
+    for name, followers in by_word.items():
+        rules |= _rules(state, draft, words[name], followers)
+    return dict(sorted(rules.items()))
+
+
+def _rules(state: State, draft: Draft, word: Word, modules: list[str]) -> dict[str, OptimizerRule]:
+    """Return the rules that one optimizer has for modules, and for parts of them that differ."""
     if (spec := optimizer_named(state, word)) is None:
         return {}
     state.used_optimizers.add(word.text)
-    modules = sorted({target.partition("/")[0] for target in draft.train})
     rules = {module: _rule(state, spec, {}) for module in modules}
     for name, part_spec in spec.parts.items():
         module, _, part = name.partition("/")
@@ -32,7 +43,7 @@ def compile_optimizer(state: State, draft: Draft) -> dict[str, OptimizerRule]:
             )
         elif module in modules and (not part or part in parts_in(state, draft, module)):
             rules[name] = _rule(state, part_spec, spec.values)
-    return dict(sorted(rules.items()))
+    return rules
 
 
 def optimizer_named(state: State, word: Word) -> OptimizerSpec | None:
@@ -48,10 +59,11 @@ def optimizer_named(state: State, word: Word) -> OptimizerSpec | None:
     return spec
 
 
-def _optimizer_word(draft: Draft) -> Word | None:
-    if draft.spec.optimizer is not None or draft.kept is None:
+def _optimizer_word(draft: Draft, module: str) -> Word | None:
+    kept = draft.kept_of(module)
+    if draft.spec.optimizer is not None or kept is None:
         return draft.spec.optimizer
-    return _optimizer_word(draft.kept[0])
+    return _optimizer_word(kept[0], module)
 
 
 def _parts(state: State, draft: Draft, module: str) -> tuple[str, ...]:

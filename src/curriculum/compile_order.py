@@ -68,10 +68,9 @@ def _ring(name: str, edges: dict[str, list[Edge]]) -> list[Edge]:
 
 def _edges(stage: StageSpec) -> list[Edge]:
     """Return every stage that this one must come after."""
-    points = [*(stage.init or {}).values(), stage.init_all]
-    edges = [Edge("init", point.stage, point.span) for point in points if point is not None]
-    if stage.keep is not None:
-        edges.append(Edge("keep", stage.keep.stage, stage.keep.span))
+    edges = [Edge("init", point.stage, point.span) for point in stage.points()]
+    kept = [point for point in (stage.keep, *stage.keep_by.values()) if point is not None]
+    edges += [Edge("keep", point.stage, point.span) for point in kept]
     return edges + (_replays(stage.mixture) if stage.mixture else [])
 
 

@@ -6,7 +6,7 @@ from curriculum.compile_state import State
 from curriculum.models.presets import shape_of
 from curriculum.nodes import Scalar, shown, walk
 from curriculum.plan import Module, Provenance, Source
-from curriculum.spec import MixSpec, OptimizerSpec, PlanSpec
+from curriculum.spec import MixSpec, OptimizerSpec, PlanSpec, points_of
 from curriculum.units import decimal_words
 from curriculum.words import OPTIMIZER_DEFAULTS
 
@@ -96,10 +96,9 @@ def unused_names(spec: PlanSpec) -> tuple[str, ...]:
     """Return the paths of modules, sources, schedules, optimizers and outside checkpoints that no
     stage names."""
     stages = spec.stages.values()
-    points = [p for s in stages for p in (*(s.init or {}).values(), s.init_all) if p is not None]
-    starts = {point.stage for point in points}
+    starts = {point.stage for s in stages for point in s.points()}
     outside = {name: s.checkpoint for name, s in spec.stages.items() if s.checkpoint}
-    whole = {s.init_all.stage for s in stages if s.init_all is not None}
+    whole = {p.stage for s in stages if s.init_all is not None for p in points_of(s.init_all)}
     modules = {module for s in stages for module in s.init or {}}
     modules |= {w.text for name in whole if name in outside for w in outside[name].gives}
     rides = [r for s in stages for r in (s.lr, *(s.lr_by_target or {}).values()) if r is not None]

@@ -6,7 +6,7 @@ from math import ceil, floor
 from curriculum.compile_state import Draft, Kept, State
 from curriculum.errors import did_you_mean
 from curriculum.nodes import UNSCALED
-from curriculum.spec import Point, Quantity, StageSpec
+from curriculum.spec import Point, Quantity, StageSpec, points_of
 from curriculum.units import count_in_words
 
 
@@ -21,7 +21,7 @@ def parents_of(state: State, spec: StageSpec) -> list[Point] | None:
                 "add `init: {llm: new}` or `init: STAGE`",
             )
         return None
-    points = [p for p in (*(spec.init or {}).values(), spec.init_all) if p is not None]
+    points = list(spec.points())
     missing = [p for p in points if p.stage not in state.spec.stages]
     for point in (p for p in missing if not state.is_declared("stages", p.stage)):
         state.report(
@@ -33,6 +33,7 @@ def parents_of(state: State, spec: StageSpec) -> list[Point] | None:
     failed = any(
         p.stage not in state.drafts
         and p.stage not in state.outside
+        and p.stage not in state.composed
         and p.stage not in state.unknown
         for p in points
     )
@@ -40,7 +41,12 @@ def parents_of(state: State, spec: StageSpec) -> list[Point] | None:
 
 
 def mark_step(state: State, point: Point) -> int | None:
-    """Return the step of a drafted stage that a point names: its end, or the first at a mark."""
+    """Return the step of a stage that a point names: its end, or the first at a mark.
+
+    Outside checkpoints and stages that only compose have no steps: 0.
+    """
+    if point.stage not in state.drafts:
+        return _no_mark(state, point)
     draft = state.drafts[point.stage]
     if point.mark is None:
         return draft.steps
@@ -59,6 +65,20 @@ def mark_step(state: State, point: Point) -> int | None:
         )
         return None
     return step
+
+
+def _no_mark(state: State, point: Point) -> int | None:
+    if point.mark is None:
+        return 0
+    is_outside = point.stage in state.outside
+    what = "is an outside checkpoint" if is_outside else "only composes"
+    state.report(
+        "mark-of-nothing",
+        f"`{point.stage}` {what}: it has no steps, and no mark `{point.mark.amount}`",
+        point.span,
+        f"`{point.stage}` alone means it as it is",
+    )
+    return None
 
 
 def _step_at(draft: Draft, mark: Quantity) -> int | None:
@@ -80,34 +100,62 @@ def _step_at(draft: Draft, mark: Quantity) -> int | None:
     return min(step, draft.steps) if is_cut else step
 
 
-def kept_of(state: State, spec: StageSpec, parents: list[Point]) -> Kept | None:
+def kept_of(state: State, spec: StageSpec, point: Point | None) -> Kept | None:
     """Return the ancestor that `keep` names, and its step; None where there is none."""
-    if spec.keep is None:
+    if point is None:
         return None
-    name = spec.keep.stage
-    draft = state.drafts.get(name)
-    if draft is None or not _reaches(state, parents, name):
-        state.report(
-            "keep-ancestor",
-            f"`keep: {name}` names no stage that `init` reaches",
-            spec.keep.span,
-            did_you_mean(name, sorted({p.stage for p in parents if p.stage in state.drafts})),
-        )
+    draft = state.drafts.get(point.stage)
+    named = [p.stage for p in spec.points(with_candidates=False)]
+    reached = _reached(state, named)
+    if draft is None or point.stage not in reached:
+        trained = sorted(name for name in reached if name in state.drafts)
+        what = f"`keep: {point.stage}` names no stage that `init` reaches"
+        parents = sorted({name for name in named if name in state.drafts})
+        way_out = did_you_mean(point.stage, parents or trained)
+        if point.stage in state.composed:
+            what = f"`{point.stage}` only composes, and leaves nothing to keep but its modules"
+            way_out = f"keep one of its ancestors: {', '.join(trained)}"
+        state.report("keep-ancestor", what, point.span, way_out)
         return None
-    same = [p for p in parents if p.stage == name and p.mark is not None]
-    step = mark_step(state, same[0] if same and spec.keep.mark is None else spec.keep)
+    if point.mark is None and (mark := _left_at(state, spec, point.stage)) is not None:
+        return draft, mark
+    step = mark_step(state, point)
     return None if step is None else (draft, step)
 
 
-def _reaches(state: State, parents: list[Point], name: str) -> bool:
-    waiting = [p.stage for p in parents]
+def _left_at(state: State, spec: StageSpec, stage: str) -> int | None:
+    """Return the step at which `init` leaves a stage that it names at a mark; None at its end.
+
+    Where averages name it several times, the furthest.
+    """
+    steps = []
+    for origin in spec.origins:
+        points = points_of(origin, with_candidates=False)
+        same = [point for point in points if point.stage == stage]
+        if isinstance(origin, Point) and same and origin.mark is not None:
+            return mark_step(state, origin)
+        steps += [mark_step(state, point) for point in same]
+    known = [step for step in steps if step is not None]
+    return max(known) if known else None
+
+
+def reaches(state: State, spec: StageSpec, name: str) -> bool:
+    """Say whether `init` reaches a stage or an outside checkpoint."""
+    return name in _reached(state, [p.stage for p in spec.points(with_candidates=False)])
+
+
+def _reached(state: State, named: list[str]) -> set[str]:
+    """Return all that `init` reaches through stages and averages, by name."""
+    waiting = list(named)
     seen: set[str] = set()
     while waiting:
         stage = waiting.pop()
-        if stage == name:
-            return True
-        if stage in seen or stage not in state.drafts:
+        if stage in seen:
             continue
         seen.add(stage)
-        waiting += [s.stage for s in state.drafts[stage].init.values() if s.stage is not None]
-    return False
+        if stage in state.drafts:
+            starts = state.drafts[stage].init.values()
+            waiting += [s.stage for s in starts if s.stage is not None]
+        elif stage in state.composed:
+            waiting += state.composed[stage].parents
+    return seen

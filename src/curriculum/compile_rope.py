@@ -26,8 +26,11 @@ def compile_rope(state: State, draft: Draft, target: int | None) -> dict[str, Ro
     """
     kept: dict[str, Rope] = {}
     if draft.spec.rope is None and draft.kept:
-        ropes = state.stages[draft.kept[0].name].rope
-        kept = {name: rope for name, rope in ropes.items() if module_of(name) in draft.init}
+        for module in draft.init:
+            if (left := draft.kept_of(module)) is None:
+                continue
+            ropes = state.stages[left[0].name].rope
+            kept |= {name: rope for name, rope in ropes.items() if module_of(name) == module}
     said: dict[str, tuple[Rope | None, Span]] = {}
     for name, spec in (draft.spec.rope or {}).items():
         said[name] = rope_said(state, draft, name, spec), spec.span

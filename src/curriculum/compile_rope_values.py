@@ -26,8 +26,11 @@ EXAMPLE = "rope.llm.base, rope.llm.scaling or rope.llm.scaling.factor"
 
 def rope_said(state: State, draft: Draft, name: str, spec: RopeSpec) -> Rope | None:
     """Return the RoPE that a stage says of a module or part; None where it was refused."""
-    if not _turns(state, draft, name, spec.span):
-        return None
+    return rope_of(state, spec) if _turns(state, draft, name, spec.span) else None
+
+
+def rope_of(state: State, spec: RopeSpec) -> Rope | None:
+    """Return a RoPE as it is written; None where it was refused."""
     if spec.base is None:
         return Rope(None)
     base = _value(state, spec.base)

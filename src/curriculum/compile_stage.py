@@ -53,12 +53,13 @@ def finish_stage(state: State, draft: Draft) -> Stage | None:
         target_seq_len=target_seq_len,
         loss_rules=loss_rules,
         lifecycle=draft.lifecycle,
+        status=draft.spec.status.text if draft.spec.status else "main",
+        among=draft.among,
     )
 
 
 def _parents_finished(state: State, draft: Draft) -> bool:
-    stages = [s.stage for s in draft.init.values() if s.stage in state.drafts]
-    return all(stage in state.stages for stage in stages)
+    return all(parent.name in state.stages for parent, _ in state.left_drafts(draft.init))
 
 
 def _check_dotted(state: State, draft: Draft) -> None:

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from curriculum.batch import Batch
 from curriculum.clock import Clock, Rider
+from curriculum.composed import ComposedStage, origins
 from curriculum.errors import Diagnostic, Related, Span
 from curriculum.lifecycle import Lifecycle
 from curriculum.nodes import Map
@@ -43,10 +44,16 @@ class Draft:
     seed: int
     own_seed: bool
     lifecycle: Lifecycle
+    kept_by: "Mapping[str, Kept]" = field(default_factory=dict)  # by module, where not `kept`
+    among: Mapping[str, tuple[Start, ...]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         return self.spec.name.text
+
+    def kept_of(self, target: str) -> "Kept | None":
+        """Return the ancestor that a module or part keeps, and its step."""
+        return self.kept_by.get(target.partition("/")[0], self.kept)
 
     @property
     def step_share(self) -> Fraction:
@@ -81,6 +88,8 @@ class State:
     drafts: dict[str, Draft] = field(default_factory=dict)
     stages: dict[str, Stage] = field(default_factory=dict)
     unknown: dict[str, UnknownStage] = field(default_factory=dict)
+    composed: dict[str, ComposedStage] = field(default_factory=dict)
+    followed: set[tuple[str, Rider]] = field(default_factory=set)  # riders whose clock went on
     used_optimizers: set[str] = field(default_factory=set)
 
     def is_declared(self, section: str, name: str) -> bool:
@@ -89,6 +98,16 @@ class State:
         if isinstance(node, Map):
             return node.key(name) is not None or name in getattr(self.spec, section)
         return node is not None or is_misspelt(self.spec.root, section)
+
+    def origins(self, start: Start, module: str) -> tuple[Start, ...]:
+        """Return where a module comes from behind all averages: the start itself, or several."""
+        return origins(self.composed, start, module)
+
+    def left_drafts(self, init: Mapping[str, Start]) -> list[tuple[Draft, int]]:
+        """Return the stages that modules come from, behind all averages, and their steps."""
+        starts = (o for module, start in init.items() for o in self.origins(start, module))
+        unique = dict.fromkeys((start.stage or "", start.step) for start in starts)
+        return [(self.drafts[name], step) for name, step in unique if name in self.drafts]
 
     def report(
         self,

@@ -79,7 +79,7 @@ def seed_of(state: State, spec: StageSpec, init: Mapping[str, Start]) -> tuple[i
     """Return the data seed: the stage's own, else its ancestors', else the plan's."""
     if spec.seed is not None:
         return spec.seed, True
-    seeds = {state.drafts[s.stage].seed for s in init.values() if s.stage in state.drafts}
+    seeds = {parent.seed for parent, _ in state.left_drafts(init)}
     if len(seeds) > 1:
         state.report(
             "seeds-disagree",

@@ -6,7 +6,7 @@ from curriculum.compile_mixture import check_unfinished as check_mixture
 from curriculum.compile_optimizer import optimizer_named
 from curriculum.compile_state import State
 from curriculum.nodes import Node
-from curriculum.spec import StageSpec
+from curriculum.spec import Point, StageSpec
 from curriculum.spec_curve import read_curve, read_ride
 from curriculum.spec_loss import read_term
 from curriculum.spec_mixture import read_ratio
@@ -61,11 +61,14 @@ def _stateful(state: State, spec: StageSpec) -> dict[str, str]:
     """Return the modules that a named parent surely trained, each with that parent."""
     found = {}
     for module, point in (spec.init or {}).items():
-        parent = state.spec.stages.get(point.stage) if point is not None else None
-        if point is not None and parent is not None and module in _trained(state, parent):
+        if not isinstance(point, Point):
+            continue
+        parent = state.spec.stages.get(point.stage)
+        if parent is not None and module in _trained(state, parent):
             found[module] = point.stage
-    if spec.init_all is not None and (parent := state.spec.stages.get(spec.init_all.stage)):
-        found = dict.fromkeys(_trained(state, parent), spec.init_all.stage)
+    whole = spec.init_all
+    if isinstance(whole, Point) and (parent := state.spec.stages.get(whole.stage)):
+        found = dict.fromkeys(_trained(state, parent), whole.stage)
     return dict(sorted(found.items()))
 
 

@@ -24,9 +24,12 @@ def compile_settings(state: State, draft: Draft) -> dict[str, Curve | None]:
     curves: dict[str, Curve | None] = {}
     said = dict(draft.spec.settings or {})
     if draft.spec.settings is None and draft.kept:
-        kept = state.stages[draft.kept[0].name]
-        left = left_all(kept.settings, kept, draft.kept[1])
-        curves = {n: c for n, c in left.items() if _module_of(n) in draft.init}
+        for module in draft.init:
+            kept = draft.kept_of(module)
+            if kept is not None:
+                stage = state.stages[kept[0].name]
+                left = left_all(stage.settings, stage, kept[1])
+                curves |= {n: c for n, c in left.items() if _module_of(n) == module}
     reader = SpecReader(state.problems)
     for dotted, key, node in draft.spec.dotted:
         if dotted[0] != "set":

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+from curriculum.composed import ComposedStage
 from curriculum.curve import Curve, Piece
 from curriculum.lock_json import (
     Json,
@@ -35,6 +36,7 @@ def with_digests(plan: Plan) -> Plan:
     known = {o.name: o.digest for o in outside}
     digests = _Digests(plan, known)
     stages = [replace(s, digest=digests.upto(s.name, s.steps)) for s in plan.stages]
+    composed = [replace(c, digest=digests.upto(c.name, 0)) for c in plan.composed]
     whole = {
         "plan": plan.name,
         "stages": {s.name: s.digest for s in stages},
@@ -43,7 +45,15 @@ def with_digests(plan: Plan) -> Plan:
         "modules": {n: module_json(m) for n, m in plan.modules.items()},
         "sources": {n: source_json(s, with_path=False) for n, s in plan.sources.items()},
     }
-    return replace(plan, stages=tuple(stages), outside=outside, digest=_hash(whole))
+    if composed:
+        whole["composed"] = {c.name: c.digest for c in composed}
+    return replace(
+        plan,
+        stages=tuple(stages),
+        outside=outside,
+        composed=tuple(composed),
+        digest=_hash(whole),
+    )
 
 
 def prefix_digest(plan: Plan, stage: str, step: int) -> str:
@@ -58,10 +68,15 @@ class _Digests:
         self.plan = plan
         self.outside = outside
         self.stages = {stage.name: stage for stage in plan.stages}
+        self.composed = {composed.name: composed for composed in plan.composed}
         self.known: dict[tuple[str, int], str] = {}
 
     def upto(self, name: str, step: int) -> str:
         """Digest a stage, or the part of it up to a step."""
+        if name in self.composed:
+            if (name, 0) not in self.known:
+                self.known[name, 0] = _hash(self._averages(self.composed[name]))
+            return self.known[name, 0]
         stage = self.stages[name]
         key = (name, min(step, stage.steps))
         if key not in self.known:
@@ -78,6 +93,15 @@ class _Digests:
             "sources": {n: source_json(self.plan.sources[n], with_path=False) for n in names},
             "modules": {n: module_json(self.plan.modules[n]) for n in stage.init},
             "stage": _mathematics(stage, step),
+        }
+
+    def _averages(self, composed: ComposedStage) -> Json:
+        return {
+            "composed": composed.name,
+            "averages": {
+                module: [[self._parent(s.start), decimal_words(s.weight)] for s in shares]
+                for module, shares in composed.averages.items()
+            },
         }
 
     def _parent(self, start: Start) -> str:

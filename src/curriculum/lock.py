@@ -9,8 +9,11 @@ from dataclasses import asdict
 from curriculum.digest import ORDER, prefix_digest, with_digests
 from curriculum.errors import CurriculumError, Diagnostic, FindingsError, Span
 from curriculum.lock_json import (
+    composed_json,
+    facts_json,
     module_json,
     outside_json,
+    read_composed,
     read_module,
     read_outside,
     read_source,
@@ -35,12 +38,19 @@ def write_lock(plan: Plan) -> str:
         "modules": {n: module_json(m) for n, m in plan.modules.items()},
         "sources": {n: source_json(s) for n, s in plan.sources.items()},
         "outside": {
-            o.name: {**outside_json(plan, o), "path": o.checkpoint.path, "digest": o.digest}
+            o.name: {
+                **outside_json(plan, o),
+                **facts_json(o),
+                "path": o.checkpoint.path,
+                "digest": o.digest,
+            }
             for o in plan.outside
         },
         "unknown": [asdict(u) for u in plan.unknown],
         "stages": [{**stage_json(s), "digest": s.digest} for s in plan.stages],
     }
+    if plan.composed:
+        lock["composed"] = [{**composed_json(c), "digest": c.digest} for c in plan.composed]
     return json.dumps(lock, indent=1, sort_keys=True, ensure_ascii=True) + "\n"
 
 
@@ -62,6 +72,7 @@ def read_lock(text: str, file: str) -> Plan:
             stages=tuple(read_stage(s) for s in lock["stages"]),
             outside=tuple(read_outside(n, o) for n, o in lock["outside"].items()),
             unknown=tuple(read_unknown(u) for u in lock["unknown"]),
+            composed=tuple(read_composed(c) for c in lock.get("composed", ())),
         )
         plan, said = with_digests(plan), lock["digest"]
     except json.JSONDecodeError as error:

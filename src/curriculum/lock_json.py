@@ -5,6 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 from curriculum.batch import Batch, BatchPiece
+from curriculum.composed import ComposedStage, Share
 from curriculum.curve import Curve, Piece
 from curriculum.lifecycle import Lifecycle
 from curriculum.lock_rope import read_rope, rope_json
@@ -72,6 +73,43 @@ def source_json(source: Source, with_path: bool = True) -> Json:
     return {**known, "path": source.path} if with_path else known
 
 
+def facts_json(outside: OutsideStage) -> Json:
+    """Write what is known of an outside checkpoint, where anything is: no mathematics."""
+    given = outside.checkpoint
+    facts: Json = {
+        "tokens": given.tokens,
+        "lr": {target: decimal_words(lr) for target, lr in given.lr.items()},
+        "rope": {module: rope_json(rope) for module, rope in given.rope.items()},
+        "seq_len": given.seq_len,
+        "state": list(given.state),
+    }
+    return {
+        key: value
+        for key, value in facts.items()
+        if value is not None and value != {} and value != []
+    }
+
+
+def composed_json(composed: ComposedStage) -> Json:
+    """Write a stage that only composes, its digest left out."""
+    averages = {
+        module: [[s.start.stage, s.start.step, decimal_words(s.weight)] for s in shares]
+        for module, shares in composed.averages.items()
+    }
+    return {"name": composed.name, "averages": averages, **_fate_json(composed)}
+
+
+def _fate_json(stage: Stage | ComposedStage) -> Json:
+    """Write what became of a stage and of those it was chosen among, where it is said."""
+    fate: Json = {} if stage.status == "main" else {"status": stage.status}
+    if stage.among:
+        fate["among"] = {
+            module: [[start.stage, start.step] for start in starts]
+            for module, starts in stage.among.items()
+        }
+    return fate
+
+
 def outside_json(plan: Plan, outside: OutsideStage) -> Json:
     """Write an outside checkpoint; fresh weights in its place come from the plan's seed."""
     return {
@@ -94,6 +132,7 @@ def stage_json(stage: Stage) -> Json:
         **extent_json(stage),
         # No mathematics, so not among what digests cover.
         **({"target_seq_len": stage.target_seq_len} if stage.target_seq_len else {}),
+        **_fate_json(stage),
     }
 
 
@@ -188,8 +227,33 @@ def read_source(name: str, source: Json) -> Source:
 
 def read_outside(name: str, outside: Json) -> OutsideStage:
     """Read what `outside_json` wrote."""
-    checkpoint = Checkpoint(tuple(outside["gives"]), outside["path"], outside["stand_in"])
+    checkpoint = Checkpoint(
+        tuple(outside["gives"]),
+        outside["path"],
+        outside["stand_in"],
+        outside.get("tokens"),
+        {target: parse_exact(lr) for target, lr in outside.get("lr", {}).items()},
+        {module: read_rope(rope) for module, rope in outside.get("rope", {}).items()},
+        outside.get("seq_len"),
+        tuple(outside.get("state", ())),
+    )
     return OutsideStage(name, checkpoint)
+
+
+def read_composed(composed: Json) -> ComposedStage:
+    """Read what `composed_json` wrote."""
+    averages = {
+        module: tuple(Share(Start(stage, step), parse_exact(part)) for stage, step, part in rows)
+        for module, rows in composed["averages"].items()
+    }
+    return ComposedStage(
+        composed["name"], averages, composed.get("status", "main"), _read_among(composed)
+    )
+
+
+def _read_among(stage: Json) -> dict[str, tuple[Start, ...]]:
+    among = stage.get("among", {})
+    return {m: tuple(Start(name, step) for name, step in rows) for m, rows in among.items()}
 
 
 def read_unknown(unknown: Json) -> UnknownStage:
@@ -256,4 +320,6 @@ def read_stage(stage: Json) -> Stage:
         target_seq_len=stage.get("target_seq_len"),
         lifecycle=read_lifecycle(stage.get("lifecycle", {})),
         loss_rules={t: LossRule(*rule) for t, rule in stage.get("loss_rules", {}).items()},
+        status=stage.get("status", "main"),
+        among=_read_among(stage),
     )

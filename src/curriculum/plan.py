@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from curriculum.batch import Batch, BatchPiece
+from curriculum.composed import ComposedStage, origins
 from curriculum.curve import Curve
 from curriculum.errors import Span
 from curriculum.lifecycle import NOTHING_SAID, Lifecycle
@@ -68,15 +69,25 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """An outside checkpoint: the modules it gives, and where its weights lie.
+    """An outside checkpoint: the modules it gives, where its weights lie, and what is known of it.
 
     `path` is relative to the launch's data folder; `stand_in` says that a proxy has no such
-    checkpoint and starts these modules with fresh weights, on purpose.
+    checkpoint and starts these modules with fresh weights, on purpose. `tokens`, `lr`, `rope` and
+    `seq_len` are as it was left; no mathematics but through what stages read of them.
     """
 
     gives: tuple[str, ...]
     path: str | None = None
     stand_in: bool = False
+    tokens: int | None = None
+    lr: Mapping[str, Fraction] = field(default_factory=dict)  # by module or part
+    rope: Mapping[str, Rope] = field(default_factory=dict)
+    seq_len: int | None = None
+    state: tuple[str, ...] = ()  # modules whose optimizer state it holds
+
+    def lr_of(self, target: str) -> Fraction | None:
+        """Return the LR that a module or part was left at; None where nobody says."""
+        return self.lr.get(target, self.lr.get(target.partition("/")[0]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +228,8 @@ class Stage:
     target_seq_len: int | None = None  # what it prepares for, where that is said: no mathematics
     loss_rules: Mapping[str, LossRule] = field(default_factory=dict)  # what is not the default
     lifecycle: Lifecycle = NOTHING_SAID
+    status: str = "main"  # what became of it; no mathematics
+    among: Mapping[str, tuple[Start, ...]] = field(default_factory=dict)  # as ComposedStage.among
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -313,10 +326,16 @@ class Plan:
     stages: tuple[Stage, ...]
     outside: tuple[OutsideStage, ...] = ()
     unknown: tuple[UnknownStage, ...] = ()
+    composed: tuple[ComposedStage, ...] = ()  # in an order in which each follows its parents
     provenance: tuple[Provenance, ...] = field(default=(), compare=False)
     places: Mapping[str, Span] = field(default_factory=dict, compare=False)
     unused: tuple[str, ...] = field(default=(), compare=False)  # paths of what no stage names
     digest: str = ""
+
+    @property
+    def all_stages(self) -> tuple[Stage | ComposedStage, ...]:
+        """All that the plan does: stages that train, and behind them those that only compose."""
+        return (*self.stages, *self.composed)
 
     def stage(self, name: str) -> Stage:
         """Return a stage by name; raises KeyError."""
@@ -351,18 +370,29 @@ class Plan:
         """Return all stages that a stage's `init` reaches, furthest first, each once.
 
         With each comes the step at which it was left: the furthest that any descendant on the path
-        needs.
+        needs. What an average is made of is an ancestor, each of them.
         """
+        stages = {stage.name: stage for stage in self.stages}
+        composed = {stage.name: stage for stage in self.composed}
         left: dict[str, int] = {}
-        waiting = [self.stage(name)]
+        waiting = [*(composed[name].starts if name in composed else self.stage(name).init.items())]
         while waiting:
-            for start in waiting.pop().init.values():
-                if start.stage is None or not self.has_stage(start.stage):
+            module, init = waiting.pop()
+            for start in origins(composed, init, module):
+                if start.stage not in stages:
                     continue
                 if start.stage not in left:
-                    waiting.append(self.stage(start.stage))
+                    waiting += stages[start.stage].init.items()
                 left[start.stage] = max(left.get(start.stage, 0), start.step)
         return tuple((stage, left[stage.name]) for stage in self.stages if stage.name in left)
+
+    def composed_stage(self, name: str | None) -> ComposedStage | None:
+        """Return a stage that only composes; None where it is none."""
+        return next((composed for composed in self.composed if composed.name == name), None)
+
+    def origins(self, start: Start, module: str) -> tuple[Start, ...]:
+        """Return where a module comes from behind all averages: the start itself, or several."""
+        return origins({composed.name: composed for composed in self.composed}, start, module)
 
     def tokens_before(self, name: str) -> int:
         """Return the planned tokens of all ancestors of a stage."""

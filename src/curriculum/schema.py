@@ -22,6 +22,7 @@ from curriculum.words import (
     LOSS,
     LOSSES,
     LR,
+    MERGE,
     MODALITIES,
     MODULE,
     NAME_PATTERN,
@@ -34,6 +35,7 @@ from curriculum.words import (
     SCALING,
     SOURCE,
     STAGE,
+    STATUSES,
     TARGET_PATTERN,
     Table,
 )
@@ -107,7 +109,9 @@ def _definitions() -> Json:
         "required": ["kind"],
     }
     rope = {"anyOf": [{"const": "none"}, _takes("rope_of_module")]}
-    points = _named({"anyOf": [{"const": "new"}, {"type": "string", "pattern": POINT}]}, TARGET)
+    point = {"type": "string", "pattern": POINT}
+    points = {"type": "array", "items": point}
+    origins = _named({"anyOf": [{"const": "new"}, point, _takes("merge")]}, TARGET)
     return {
         "name": {"type": "string", "pattern": POINT},
         "names": {
@@ -144,7 +148,16 @@ def _definitions() -> Json:
         "stages": _named({"anyOf": [_takes("stage"), null]}),
         "stage": _table(STAGE, dotted=True),
         "checkpoint": _table(CHECKPOINT, required=("gives",)),
-        "init": {"anyOf": [{"type": "string", "pattern": POINT}, points]},
+        "init": {"anyOf": [point, _takes("merge"), origins]},
+        "merge": _table(MERGE),
+        "points": {"anyOf": [point, {**points, "minItems": 1}]},
+        "averaged": {
+            "anyOf": [point, {**points, "minItems": 2}, _named(number, POINT)],
+            "description": "Points in equal parts, by weights that sum to 1, or one stage.",
+        },
+        "keep": {"anyOf": [point, _named(point)]},
+        "status": {"enum": list(STATUSES)},
+        "rates": _named(number, TARGET),
         "loss": _named(
             {"anyOf": [_takes("curve"), _takes("loss_term")]}, f"^({'|'.join(LOSSES)})$"
         ),

@@ -4,16 +4,20 @@ from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 
+from curriculum.composed import ComposedStage, Share
 from curriculum.cost import CONVENTION, known_flops, stage_flops
 from curriculum.curve import Curve
 from curriculum.models.adapters import PART
-from curriculum.plan import Plan, Provenance, Stage
+from curriculum.paths import in_order, longest_path
+from curriculum.plan import Plan, Provenance, Stage, Start
 from curriculum.rope import Rope
 from curriculum.rope_scaling import DynamicNtk, Llama3, LongRope, Yarn
-from curriculum.units import rate_in_words, rounded_in_words
+from curriculum.units import decimal_words, rate_in_words, rounded_in_words
 from curriculum.usage import epochs
+from curriculum.words import STATUSES
 
 WIDTH = 100
+MOST_NAMED = 60  # columns of the parents of an average: more are counted, not named
 NAME_WIDTH = 11  # a longer name stands on a line of its own
 
 
@@ -69,12 +73,15 @@ def _lr_figures(stage: Stage, curve: Curve | None) -> LrFigures:
 
 def screen(plan: Plan) -> str:
     """Draw the plan as text."""
-    widest = max((len(s.name) for s in plan.stages), default=5)
+    widest = max((len(s.name) for s in plan.all_stages), default=5)
     name_width = min(max(widest, 5), NAME_WIDTH)
     lines = [f"{plan.name}  {plan.digest[:12]}", "", _header(name_width)]
     figures = stage_figures(plan)
-    for stage in plan.stages:
-        lines += _stage_lines(plan, stage, figures[stage.name], name_width)
+    for stage in in_order(plan):
+        if isinstance(stage, ComposedStage):
+            lines += _composed_lines(plan, stage, name_width)
+        else:
+            lines += _stage_lines(plan, stage, figures[stage.name], name_width)
     for unknown in plan.unknown:
         asked = "?" if unknown.asked_tokens is None else rounded_in_words(unknown.asked_tokens, 4)
         lines.append(
@@ -114,7 +121,8 @@ def _stage_lines(plan: Plan, stage: Stage, figures: Figures, width: int) -> list
     trained = ", ".join(f"{t} {rounded_in_words(n)}" for t, n in figures.params.items())
     frozen = [m for m in stage.modules if not any(t.partition("/")[0] == m for t in stage.train)]
     line = f"{'':<{width}} trains {trained}"
-    lines.append(line + (f"; frozen {', '.join(frozen)}" if frozen else ""))
+    line += f"; frozen {', '.join(frozen)}" if frozen else ""
+    lines.append(line + ("" if stage.status == "main" else f"; status: {stage.status}"))
     lines += [f"{'':<{width}} {words}" for words in _module_words(plan, stage)]
     lines += [f"{'':<{width}} LR of {', '.join(t)}: {words}" for words, t in others]
     return lines + [f"{'':<{width}} {words}" for words in _rope_lines(stage)]
@@ -159,6 +167,38 @@ def _module_words(plan: Plan, stage: Stage) -> list[str]:
     return lines
 
 
+def _composed_lines(plan: Plan, composed: ComposedStage, width: int) -> list[str]:
+    """Tell what a stage composes, modules that are made alike in one line."""
+    by_words: dict[str, list[str]] = {}
+    for module, shares in composed.averages.items():
+        by_words.setdefault(_average_words(plan, shares), []).append(module)
+    status = "" if composed.status == "main" else f"; status: {composed.status}"
+    lines = [composed.name] if len(composed.name) > width else []
+    first = "" if lines else composed.name
+    for words, modules in by_words.items():
+        lines.append(f"{first:<{width}} {', '.join(modules)}: {words}{status}")
+        first = status = ""
+    return lines
+
+
+def _average_words(plan: Plan, shares: tuple[Share, ...]) -> str:
+    names = [_point_words(plan, share.start) for share in shares]
+    if len(shares) == 1:
+        return f"as {names[0]} left it"
+    if len({share.weight for share in shares}) > 1:
+        parts = zip(shares, names, strict=True)
+        return " + ".join(f"{decimal_words(share.weight)} {name}" for share, name in parts)
+    if len(", ".join(names)) > MOST_NAMED:
+        return f"average of {len(names)}, from {names[0]} to {names[-1]}"
+    return f"average of {', '.join(names)}"
+
+
+def _point_words(plan: Plan, start: Start) -> str:
+    assert start.stage is not None
+    at_mark = plan.has_stage(start.stage) and start.step < plan.stage(start.stage).steps
+    return f"{start.stage}@step {start.step:,}" if at_mark else start.stage
+
+
 def _lr_words(lr: LrFigures) -> str:
     return " > ".join(rate_in_words(x) for x in (lr.start, lr.peak, lr.end))
 
@@ -175,10 +215,30 @@ def _totals(plan: Plan) -> list[str]:
     return [
         f"total{beside}: asked {rounded_in_words(asked, 5)} tokens, planned {planned:,} in "
         f"{steps:,} steps",
+        *_path_words(plan, planned),
         f"FLOPs: {words}",
         f"       {CONVENTION}",
         "epochs: the largest of any source, all ancestors counted",
     ]
+
+
+def _path_words(plan: Plan, planned: int) -> list[str]:
+    """Tell the longest path where not all tokens lie on it, and the sums where statuses differ."""
+    lines = []
+    longest = longest_path(plan)
+    if longest != planned:
+        words = "?" if longest is None else rounded_in_words(longest, 5)
+        lines.append(
+            f"longest path: {words} tokens; spent in all stages: {rounded_in_words(planned, 5)}"
+        )
+    sums = {
+        status: sum(stage.tokens for stage in plan.stages if stage.status == status)
+        for status in STATUSES
+    }
+    if any(stage.status != "main" for stage in plan.stages):
+        parts = (f"{name} {rounded_in_words(tokens, 5)}" for name, tokens in sums.items() if tokens)
+        lines.append(f"by status: {', '.join(parts)}")
+    return lines
 
 
 def _provenance(entries: tuple[Provenance, ...]) -> list[str]:

@@ -4,7 +4,7 @@ Only the compiler sees it; `spec_plan.py` reads it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
 
@@ -93,6 +93,52 @@ class Point:
     stage: str
     mark: Quantity | None
     span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class AverageSpec:
+    """An average of points, weighted or uniform."""
+
+    points: tuple[Point, ...]
+    weights: tuple[Fraction, ...]  # none where it is uniform
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class LastSpec:
+    """An average of checkpoints of one stage: its end or mark, and `count - 1` before it."""
+
+    point: Point
+    count: int
+    every: Quantity
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class SelectSpec:
+    """One point, chosen among candidates of which it is one."""
+
+    point: Point
+    candidates: tuple[Point, ...]
+    span: Span
+
+
+Merge = AverageSpec | LastSpec | SelectSpec
+Origin = Point | Merge
+"""Where a module comes from, if it is not new."""
+
+
+def points_of(origin: Origin, with_candidates: bool = True) -> tuple[Point, ...]:
+    """Return the points that an origin names; of a selection, maybe the chosen one alone."""
+    match origin:
+        case Point():
+            return (origin,)
+        case AverageSpec():
+            return origin.points
+        case LastSpec():
+            return (origin.point,)
+        case SelectSpec():
+            return origin.candidates if with_candidates else (origin.point,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +238,11 @@ class CheckpointSpec:
     gives: tuple[Word, ...]
     path: str | None
     stand_in: bool
+    tokens: Quantity | None = None
+    lr: Mapping[str, Number] = field(default_factory=dict)
+    rope: Mapping[str, RopeSpec] | None = None
+    seq_len: Quantity | None = None
+    state: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,10 +272,12 @@ class StageSpec:
     name: Word
     span: Span
     checkpoint: CheckpointSpec | None = None
-    init: Mapping[str, Point | None] | None = None  # None inside: `new`
-    init_all: Point | None = None
+    init: Mapping[str, Origin | None] | None = None  # None inside: `new`
+    init_all: Origin | None = None
     init_span: Span | None = None
-    keep: Point | None = None
+    keep: Point | None = None  # the `rest`, where modules keep others
+    keep_by: Mapping[str, Point] = field(default_factory=dict)
+    status: Word | None = None
     carry: tuple[Word, ...] | None = None  # ("all",) and ("none",) too
     budget: tuple[str, Quantity] | None = None
     round_down: bool = False
@@ -249,6 +302,15 @@ class StageSpec:
     dotted: tuple[tuple[tuple[str, ...], Key, Node], ...] = ()
     unknown: tuple[str, ...] = ()  # keys whose value is the word `unknown`
     said: frozenset[str] = frozenset()  # its keys, also those that could not be read
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Where its modules come from, those that are new left out."""
+        return tuple(o for o in (*(self.init or {}).values(), self.init_all) if o is not None)
+
+    def points(self, with_candidates: bool = True) -> tuple[Point, ...]:
+        """Return all points that `init` names; of selections, maybe the chosen ones alone."""
+        return tuple(p for origin in self.origins for p in points_of(origin, with_candidates))
 
 
 @dataclass(frozen=True, slots=True)

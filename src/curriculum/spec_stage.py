@@ -1,15 +1,17 @@
 """A stage as a person wrote it, read key by key into its spec"""
 
-from curriculum.nodes import Key, Map, Node, Scalar, Seq
-from curriculum.spec import CheckpointSpec, CurveSpec, Point, RideSpec, StageSpec, Word
+from curriculum.nodes import Map, Node, Scalar, Seq
+from curriculum.spec import CurveSpec, Point, RideSpec, StageSpec, Word
 from curriculum.spec_batch import read_batch, read_budget, read_seq_len
+from curriculum.spec_checkpoint import read_checkpoint
 from curriculum.spec_curve import read_curve, read_ride
+from curriculum.spec_init import read_init
 from curriculum.spec_lifecycle import read_adapters, read_ema, read_reshape
 from curriculum.spec_loss import read_loss
 from curriculum.spec_mixture import read_mixture
 from curriculum.spec_reader import TARGET, SpecReader
 from curriculum.spec_rope import read_rope
-from curriculum.words import CHECKPOINT, LR, PACKINGS, STAGE
+from curriculum.words import LR, PACKINGS, STAGE, STATUSES
 
 STRUCTURAL = ("tokens", "steps", "seqs", "seq_len", "batch", "mixture")
 """What a stage cannot be compiled without: where one is unknown, so is the stage."""
@@ -34,16 +36,19 @@ def read_stage(reader: SpecReader, name: Word, node: Node) -> StageSpec | None:
         if isinstance(value, Scalar) and value.text == "unknown" and key.text in STRUCTURAL
     )
     at = {key.text: value for key, value in stage.entries if key.text not in unknown}
-    init, init_all, fresh = _init(reader, at.get("init"))
+    init, init_all, fresh = read_init(reader, at.get("init"))
+    keep, keep_by = _keep(reader, at.get("keep"))
     ride, rides = _lr(reader, at.get("lr"))
     return StageSpec(
         name=name,
         span=stage.span,
-        checkpoint=_checkpoint(reader, at.get("checkpoint")),
+        checkpoint=read_checkpoint(reader, at.get("checkpoint")),
         init=init,
         init_all=init_all,
         init_span=at["init"].span if "init" in at else None,
-        keep=reader.point(at["keep"]) if "keep" in at else None,
+        keep=keep,
+        keep_by=keep_by,
+        status=reader.word(at["status"], STATUSES) if "status" in at else None,
         carry=reader.names(at["carry"]) if "carry" in at else None,
         budget=read_budget(reader, stage, at),
         round_down="round" in at and _is_down(reader, at["round"]),
@@ -82,57 +87,25 @@ def _alone(reader: SpecReader, name: Word, stage: Map) -> None:
             )
 
 
-def _init(
-    reader: SpecReader, node: Node | None
-) -> tuple[dict[str, Point | None] | None, Point | None, tuple[Word, ...]]:
-    if node is None:
-        return None, None, ()
-    if isinstance(node, Scalar):
-        return None, reader.point(node), ()
-    entries = reader.mapping(node, "`init`")
-    if entries is None:
-        return None, None, ()
-    if not entries.entries:
-        reader.problem("wrong-value", "`init` names at least one module", entries.span)
-        return None, None, ()
-    before = len(reader.problems)
-    modules: dict[str, Point | None] = {}
-    parts = [(key, value) for key, value in entries.entries if _is_part(key)]
-    fresh = [Word(k.text, k.span) for k, value in parts if reader.word(value, ("new",))]
-    whole = Map(tuple(entry for entry in entries.entries if entry not in parts), entries.span)
-    for word, value in reader.named(whole, "`init`"):
-        if isinstance(value, Scalar) and value.text == "new":
-            modules[word.text] = None
-        elif (point := reader.point(value)) is not None:
-            modules[word.text] = point
-    return (modules, None, tuple(fresh)) if len(reader.problems) == before else (None, None, ())
-
-
-def _is_part(key: Key) -> bool:
-    return "/" in key.text and TARGET.fullmatch(key.text) is not None
-
-
-def _checkpoint(reader: SpecReader, node: Node | None) -> CheckpointSpec | None:
-    entries = reader.mapping(node, "`checkpoint`")
-    if entries is None:
-        return None
-    reader.keys(entries, CHECKPOINT, "a checkpoint")
-    gives = entries.get("gives")
-    if gives is None:
+def _keep(reader: SpecReader, node: Node | None) -> tuple[Point | None, dict[str, Point]]:
+    """Read the ancestor that is kept, and by module those that are kept instead of it."""
+    if not isinstance(node, Map):
+        return (None if node is None else reader.point(node)), {}
+    rest, by = None, {}
+    for word, value in reader.named(node, "`keep`"):
+        point = reader.point(value)
+        if word.text == "rest":
+            rest = point
+        elif point is not None:
+            by[word.text] = point
+    if node.get("rest") is None:
         reader.problem(
             "missing-key",
-            "a checkpoint says which modules it `gives`",
-            entries.span,
-            "gives: [vit]",
+            "`keep` by module does not say what the `rest` keeps",
+            node.span,
+            "{rest: STAGE, vit: STAGE}",
         )
-    path_node, weights_node = entries.get("path"), entries.get("weights")
-    path = reader.word(path_node) if path_node is not None else None
-    weights = reader.word(weights_node, ("new",)) if weights_node is not None else None
-    return CheckpointSpec(
-        reader.words(gives) if gives is not None else (),
-        path.text if path else None,
-        weights is not None,
-    )
+    return rest, by
 
 
 def _is_down(reader: SpecReader, node: Node) -> bool:

@@ -91,8 +91,21 @@ GROUP: Table = {
     "source": Word("text", "Where these ratios come from."),
 }
 
+MERGE: Table = {
+    "average": Word("averaged", "Stages or marks in equal parts, with weights, or one stage."),
+    "last": Word("integer", "How many checkpoints of that one stage, its end the first of them."),
+    "every": Word("amount", "How far these lie from each other, in steps or tokens."),
+    "select": Word("name", "The one that is taken."),
+    "of": Word("points", "The candidates it was taken from; they count as spent."),
+}
+
 CHECKPOINT: Table = {
     "gives": Word("names", "The modules that the outside checkpoint holds."),
+    "tokens": Word("tokens", "What it had read: counts on the path from here, never as spent."),
+    "lr": Word("rates", "The learning rate each module was left at: what `from: current` reads."),
+    "rope": Word("rope", "RoPE by module, as it was trained: what `keep: CHECKPOINT` keeps."),
+    "seq_len": Word("seq_len", "The context it was trained with: what `keep: CHECKPOINT` keeps."),
+    "state": Word("names", "The modules whose optimizer state it holds: `carry` says of them."),
     "path": Word("text", "Folder of MODULE.safetensors files, relative to the launch's --data."),
     "weights": Word("name", "`new`: a proxy has no such checkpoint and starts with fresh weights."),
 }
@@ -103,9 +116,10 @@ STAGE: Table = {
     "source": Word("text", "Where this stage's values come from."),
     "init": Word(
         "init",
-        "Where each module comes from: a stage, `stage@mark`, or `new`; a part may be `new`.",
+        "Where each module comes from: a stage, `stage@mark`, a merge, or `new`; a part: `new`.",
     ),
-    "keep": Word("name", "What is not said here is as that ancestor left it."),
+    "keep": Word("keep", "What is not said is as that ancestor left it; `{rest: A, vit: B}` too."),
+    "status": Word("status", "What became of it: main, side, abandoned or probe. Changes nothing."),
     "carry": Word("carry", "Whose optimizer state comes along: all, none, or modules."),
     "tokens": Word("tokens", "The budget in tokens."),
     "steps": Word("count", "The budget in steps."),
@@ -167,6 +181,8 @@ ADAPTER: Table = {
 }
 
 EMA: Table = {"decay": Word("ratio", "What is kept of the average at each step: .995.")}
+STATUSES = ("main", "side", "abandoned", "probe")
+"""What became of a stage, in the order of the totals; `main` where nothing is said."""
 
 MODALITIES = ("text", "image-text", "video-text")
 PACKINGS = ("best-fit", "concat", "concat-across")

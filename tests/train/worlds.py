@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from curriculum.composed import ComposedStage, Share
 from curriculum.curve import constant
 from curriculum.data.store import (
     About,
@@ -103,6 +104,29 @@ def world_plan() -> Plan:
         outside=(OutsideStage("siglip", Checkpoint(("text_tower", "vit"), stand_in=True)),),
     )
     return with_digests(whole)
+
+
+def soup_plan() -> Plan:
+    """Return text -> a, b (another seed) -> their average `soup` -> after, and a Polyak average."""
+    text = small_stage()
+    carried = {"llm": Start("text", 8, carries_state=True)}
+    a = small_stage("a", steps=4, init=carried, seed=1)
+    b = small_stage("b", steps=5, init=carried, seed=2)
+    after = small_stage("after", steps=4, init={"llm": Start("soup")}, seed=3)
+    halves = tuple(Share(Start(name, step), Fraction(1, 2)) for name, step in (("a", 4), ("b", 5)))
+    last = tuple(Share(Start("after", step), Fraction(1, 3)) for step in (2, 3, 4))
+    mixed = (Share(Start("polyak"), Fraction(9, 10)), Share(Start("a", 4), Fraction(1, 10)))
+    return with_digests(
+        replace(
+            small_plan(),
+            stages=tuple(replace(s, own_seed=s.seed > 0) for s in (text, a, b, after)),
+            composed=(
+                ComposedStage("soup", {"llm": halves}),
+                ComposedStage("polyak", {"llm": last}),
+                ComposedStage("merge", {"llm": mixed}),
+            ),
+        )
+    )
 
 
 def about(name: str) -> About:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from curriculum.check.places import piece_place, related_place
 from curriculum.curve import Curve, Piece
 from curriculum.errors import Diagnostic, Severity, Span
-from curriculum.plan import Plan, Stage
+from curriculum.plan import OutsideStage, Plan, Stage
 from curriculum.units import rounded_in_words
 
 MIN_STEPS = 3
@@ -47,15 +47,15 @@ def carried_modules_go_on_at_their_rate(plan: Plan) -> Iterator[Diagnostic]:
             left = _left_rate(plan, stage, target)
             if left is None or left[1] == rate:
                 continue
-            parent, before = left
+            where, before = left
             yield Diagnostic(
                 "carried-modules-go-on-at-their-rate",
                 f"stage `{stage.name}` carries the optimizer state of `{target}` and begins at "
-                f"LR {rate:.6g}, where `{parent.name}` left it at {before:.6g}",
+                f"LR {rate:.6g}, where `{where.name}` left it at {before:.6g}",
                 plan.place(f"stages.{stage.name}.lr.{target}"),
                 "begin at `from: current` or from 0, say `jump: true`, or `carry: none`",
                 related=related_place(
-                    plan, f"left at {before:.6g} here", f"stages.{parent.name}.lr"
+                    plan, f"left at {before:.6g} here", f"stages.{where.name}.{_LR[type(where)]}"
                 ),
             )
 
@@ -175,7 +175,11 @@ def _is_zero(curve: Curve) -> bool:
     return all(piece.a == piece.b == 0 for piece in curve.pieces)
 
 
-def _left_rate(plan: Plan, stage: Stage, target: str) -> tuple[Stage, float] | None:
+_LR = {Stage: "lr", OutsideStage: "checkpoint.lr"}
+"""Where the text of a stage says its learning rates."""
+
+
+def _left_rate(plan: Plan, stage: Stage, target: str) -> tuple[Stage | OutsideStage, float] | None:
     """Return the LR a target was last trained at, up the path; None where nobody knows."""
     module = target.partition("/")[0]
     start = stage.init[module]
@@ -186,7 +190,9 @@ def _left_rate(plan: Plan, stage: Stage, target: str) -> tuple[Stage, float] | N
             rate = rates[target] if target in rates else rates[module]
             return None if rate is None else (parent, rate)
         start = parent.init[module]
-    return None
+    outside = next((o for o in plan.outside if o.name == start.stage), None)
+    left = outside.checkpoint.lr_of(target) if outside is not None else None
+    return None if outside is None or left is None else (outside, float(left))
 
 
 def _once_a_place(

@@ -89,12 +89,22 @@ def no_source_passes_its_cap(plan: Plan) -> Iterator[Diagnostic]:
 
 def separate_stages_deal_their_own_samples(plan: Plan) -> Iterator[Diagnostic]:
     """Two stages of which neither follows the other, and that read the same source, have different
-    seeds: else they read the same documents."""
-    above = {s.name: {a.name for a, _ in plan.ancestors(s.name)} for s in plan.stages}
+    seeds: else they read the same documents.
+
+    A side branch, an abandoned one or a probe may, where nothing comes of both.
+    """
+    above = {s.name: {a.name for a, _ in plan.ancestors(s.name)} for s in plan.all_stages}
+    below: dict[str, set[str]] = {stage.name: set() for stage in plan.stages}
+    for name, ancestors in above.items():
+        for ancestor in ancestors:
+            below[ancestor].add(name)
     for one, other in itertools.combinations(plan.stages, 2):
         if one.name in above[other.name] or other.name in above[one.name]:
             continue
         shared = [name for name in _read(one) if name in _read(other)]
+        apart = below[one.name].isdisjoint(below[other.name])
+        if apart and not one.status == other.status == "main":
+            continue
         if shared and one.seed == other.seed:
             yield Diagnostic(
                 "separate-stages-deal-their-own-samples",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from curriculum.check.places import related_place
 from curriculum.errors import Diagnostic, Severity
-from curriculum.plan import Plan, Stage, Start
+from curriculum.plan import Plan, Stage
 from curriculum.rope import Rope
 from curriculum.units import decimal_words
 from curriculum.words import BALANCES, LOSSES
@@ -23,12 +23,12 @@ def rope_never_shrinks_unsaid(plan: Plan) -> Iterator[Diagnostic]:
     says its own."""
     for stage in plan.stages:
         for module, rope in stage.rope.items():
-            parent, before = _rope_before(plan, stage, module)
-            if parent is None or before is None or before.base is None:
+            if rope.base is None or _says(plan, stage, "rope"):
                 continue
-            if rope.base is None or rope.base >= before.base:
-                continue
-            if not _says(plan, stage, "rope"):
+            for parent, _ in _parents(plan, stage, module):
+                before = _rope_of(parent, module)
+                if before is None or before.base is None or rope.base >= before.base:
+                    continue
                 yield Diagnostic(
                     "rope-never-shrinks-unsaid",
                     f"stage `{stage.name}` takes `{module}` from `{parent.name}` at RoPE base "
@@ -37,6 +37,7 @@ def rope_never_shrinks_unsaid(plan: Plan) -> Iterator[Diagnostic]:
                     f"say `rope.{module}.base: {decimal_words(before.base)}`, or the smaller one",
                     related=related_place(plan, "the larger base", f"stages.{parent.name}.rope"),
                 )
+                break
 
 
 def rope_grows_with_context(plan: Plan) -> Iterator[Diagnostic]:
@@ -44,12 +45,13 @@ def rope_grows_with_context(plan: Plan) -> Iterator[Diagnostic]:
     says the one that it keeps, unless that one prepared for them (`target_seq_len`)."""
     for stage in plan.stages:
         for module, rope in stage.rope.items():
-            parent, same = _rope_before(plan, stage, module)
-            if parent is None or same != rope or rope.base is None or _says(plan, stage, "rope"):
-                continue
-            step = stage.init[module.partition("/")[0]].step
-            before, now = parent.at(step).seq_len, stage.at(0).seq_len
-            if now > max(before, parent.target_seq_len or 0):
+            now = stage.at(0).seq_len
+            for parent, step in _parents(plan, stage, module):
+                known = max(parent.at(step).seq_len, parent.target_seq_len or 0)
+                same = _rope_of(parent, module)
+                if same != rope or rope.base is None or now <= known or _says(plan, stage, "rope"):
+                    continue
+                before = parent.at(step).seq_len
                 yield Diagnostic(
                     "rope-grows-with-context",
                     f"stage `{stage.name}` grows the context of `{module}` from {before:,} to "
@@ -60,18 +62,21 @@ def rope_grows_with_context(plan: Plan) -> Iterator[Diagnostic]:
                     Severity.WARNING,
                     related_place(plan, "the base that is kept", f"stages.{parent.name}.rope"),
                 )
+                break
 
 
 def context_never_shrinks_unsaid(plan: Plan) -> Iterator[Diagnostic]:
     """A stage does not read shorter sequences than the one its LLM comes from, unless it says its
     `seq_len`."""
     for stage in plan.stages:
-        for module, start in stage.init.items():
-            parent = _parent(plan, start)
-            if parent is None or plan.modules[module].shape.kind != "llm":
+        for module in stage.init:
+            if plan.modules[module].shape.kind != "llm" or _says(plan, stage, "seq_len"):
                 continue
-            before, now = parent.at(start.step).seq_len, stage.at(0).seq_len
-            if now < before and not _says(plan, stage, "seq_len"):
+            now = stage.at(0).seq_len
+            for parent, step in _parents(plan, stage, module):
+                before = parent.at(step).seq_len
+                if now >= before:
+                    continue
                 yield Diagnostic(
                     "context-never-shrinks-unsaid",
                     f"stage `{stage.name}` takes `{module}` from `{parent.name}` at a context of "
@@ -82,6 +87,7 @@ def context_never_shrinks_unsaid(plan: Plan) -> Iterator[Diagnostic]:
                         plan, "the longer context", f"stages.{parent.name}.seq_len"
                     ),
                 )
+                break
 
 
 def every_loss_term_has_its_modules(plan: Plan) -> Iterator[Diagnostic]:
@@ -147,16 +153,16 @@ def everything_declared_is_used(plan: Plan) -> Iterator[Diagnostic]:
         )
 
 
-def _rope_before(plan: Plan, stage: Stage, name: str) -> tuple[Stage | None, Rope | None]:
-    """Return the stage that a module or part comes from, and the RoPE that it had there."""
+def _rope_of(parent: Stage, name: str) -> Rope | None:
+    """Return the RoPE that a module or part had in the stage that it comes from."""
+    return parent.rope.get(name) or parent.rope.get(name.partition("/")[0])
+
+
+def _parents(plan: Plan, stage: Stage, name: str) -> list[tuple[Stage, int]]:
+    """Return the stages of the plan that a module or part comes from, and where each was left."""
     module = name.partition("/")[0]
-    parent = _parent(plan, stage.init[module])
-    return parent, (parent.rope.get(name) or parent.rope.get(module)) if parent else None
-
-
-def _parent(plan: Plan, start: Start) -> Stage | None:
-    known = start.stage is not None and plan.has_stage(start.stage)
-    return plan.stage(start.stage) if known and start.stage else None
+    starts = plan.origins(stage.init[module], module)
+    return [(plan.stage(s.stage), s.step) for s in starts if s.stage and plan.has_stage(s.stage)]
 
 
 def _says(plan: Plan, stage: Stage, key: str) -> bool:

@@ -14,7 +14,7 @@ from curriculum.curve import Curve, Piece
 from curriculum.data.draws import Draws
 from curriculum.errors import FindingsError
 from curriculum.lock import prefix_digest, read_lock, write_lock
-from curriculum.plan import Plan, Stage
+from curriculum.plan import Plan, Ride, Stage, Start
 
 MAX_DRAWN_STEPS = 200_000
 """Stages up to here have their draws compiled; longer ones are held to exact shares alone."""
@@ -163,29 +163,36 @@ def clocks_go_on(plan: Plan) -> Iterator[tuple[str | None, str]]:
     """Where a stage rides on, its schedule stands where the parent left it, and so does its LR."""
     for stage in plan.stages:
         for target, ride in stage.rides.items():
-            start = stage.init[target.partition("/")[0]]
-            if start.stage is None or not plan.has_stage(start.stage):
-                continue
-            parent = plan.stage(start.stage)
-            same = [
-                (t, r) for t, r in parent.rides.items()
-                if (r.schedule, r.instance) == (ride.schedule, ride.instance) and r.schedule
-            ]  # fmt: skip
-            for other, before in same:
-                at_end = start.step >= parent.steps
-                seen = parent.budget.tokens if at_end else parent.batch.tokens_before(start.step)
-                if ride.tokens_before != before.tokens_before + seen:
-                    yield (
-                        stage.name,
-                        f"schedule `{ride.schedule}` begins at {ride.tokens_before:,} tokens, "
-                        f"`{parent.name}` left it at {before.tokens_before + seen:,}",
-                    )
-                left, now = parent.at(start.step).lr[other], stage.at(0).lr[target]
-                if other == target and before.scale == ride.scale and left != now:
-                    yield (
-                        stage.name,
-                        f"the LR of `{target}` begins at {now!r}, `{parent.name}` left {left!r}",
-                    )
+            module = target.partition("/")[0]
+            for start in plan.origins(stage.init[module], module):
+                yield from _goes_on(plan, stage, target, ride, start)
+
+
+def _goes_on(
+    plan: Plan, stage: Stage, target: str, ride: Ride, start: Start
+) -> Iterator[tuple[str | None, str]]:
+    if start.stage is None or not plan.has_stage(start.stage):
+        return
+    parent = plan.stage(start.stage)
+    same = [
+        (t, r) for t, r in parent.rides.items()
+        if (r.schedule, r.instance) == (ride.schedule, ride.instance) and r.schedule
+    ]  # fmt: skip
+    for other, before in same:
+        at_end = start.step >= parent.steps
+        seen = parent.budget.tokens if at_end else parent.batch.tokens_before(start.step)
+        if ride.tokens_before != before.tokens_before + seen:
+            yield (
+                stage.name,
+                f"schedule `{ride.schedule}` begins at {ride.tokens_before:,} tokens, "
+                f"`{parent.name}` left it at {before.tokens_before + seen:,}",
+            )
+        left, now = parent.at(start.step).lr[other], stage.at(0).lr[target]
+        if other == target and before.scale == ride.scale and left != now:
+            yield (
+                stage.name,
+                f"the LR of `{target}` begins at {now!r}, `{parent.name}` left {left!r}",
+            )
 
 
 def tokens_only_grow(plan: Plan) -> Iterator[tuple[str | None, str]]:

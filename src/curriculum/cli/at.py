@@ -12,6 +12,7 @@ from curriculum.cli.load import load_good
 from curriculum.cli.modules import module_lines, modules_json
 from curriculum.cli.options import File, Format, FormatOption, Set
 from curriculum.errors import CurriculumError, ValueProblem, did_you_mean
+from curriculum.paths import path_tokens_before
 from curriculum.plan import Plan, Stage
 from curriculum.rope import Rope
 from curriculum.units import parse_mark
@@ -37,6 +38,8 @@ def command(file: File, point: Point, set_: Set = None, format: FormatOption = F
 def step_of(plan: Plan, point: str) -> tuple[Stage, int]:
     """Return the stage and step that `STAGE@MARK` names; raises `CurriculumError`."""
     name, _, mark = point.partition("@")
+    if plan.composed_stage(name) is not None:
+        raise CurriculumError(f"stage `{name}` only composes: it has no steps")
     if not plan.has_stage(name):
         known = [stage.name for stage in plan.stages]
         raise CurriculumError(f"no stage `{name}` in this plan; {did_you_mean(name, known)}")
@@ -93,12 +96,14 @@ def _plain_all(value: Any) -> Any:
 def values_at(plan: Plan, stage: Stage, step: int) -> dict[str, Any]:
     """Return the answer of `at` as plain values."""
     now = stage.at(step)
+    path = path_tokens_before(plan, stage.name)
     ratios = dict.fromkeys(plan.sources, 0.0) | now.ratios
     return {
         "stage": stage.name,
         "step": step,
         "is_end": step == stage.steps,
         "tokens_seen": {"stage": now.tokens, "ancestors": plan.tokens_before(stage.name)},
+        "path_tokens": None if path is None else path + now.tokens,
         "first_sequence": now.first_sequence,
         "lr": now.lr,
         "batch_seqs": now.batch_seqs,
@@ -124,7 +129,11 @@ def _text(now: dict[str, Any]) -> str:
     boundary = " (the boundary after its last step)" if now["is_end"] else ""
     lines = [f"{now['stage']} step {now['step']:,}{boundary}"]
     seen = now["tokens_seen"]
-    lines.append(f"  tokens seen      {seen['stage']:,} here, {seen['ancestors']:,} in ancestors")
+    differs = now["path_tokens"] not in (None, seen["stage"] + seen["ancestors"])
+    path = f"; {now['path_tokens']:,} on its path" if differs else ""
+    lines.append(
+        f"  tokens seen      {seen['stage']:,} here, {seen['ancestors']:,} in ancestors{path}"
+    )
     lines.append(
         f"  batch            {now['batch_seqs']:,} sequences of {now['seq_len']:,}, "
         f"{now['tokens_per_step']:,} tokens a step; first sequence {now['first_sequence']:,}"

@@ -62,9 +62,13 @@ def lines_of(report: "Report") -> list[str]:
         lines += [f"    {difference}" for difference in stage.differences[:SHOWN]]
         if len(stage.differences) > SHOWN:
             lines.append(f"    and {len(stage.differences) - SHOWN} more (--format json)")
-    said = {
-        f"stage `{s.name}`: {difference}" for s in report.stages for difference in s.differences
-    }
+    for made in report.composed:
+        verdict = "differs" if made.differences else "as planned"
+        lines.append(f"{made.name}  composed: {verdict if made.is_made else 'not yet'}")
+        lines += [f"    {difference}" for difference in made.differences]
+    told = [(stage.name, stage.differences) for stage in report.stages]
+    told += [(made.name, made.differences) for made in report.composed]
+    said = {f"stage `{name}`: {difference}" for name, found in told for difference in found}
     lines += [str(finding) for finding in report.findings if finding.message not in said]
     lines += [f"note: {note}" for note in report.notes]
     if report.ok:

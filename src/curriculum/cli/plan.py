@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from curriculum.cli.at import rope_values
+from curriculum.cli.graph_json import composed_json, fate_json, outside_json, totals_json
 from curriculum.cli.load import load
 from curriculum.cli.modules import modules_json
 from curriculum.cli.options import Format, FormatOption, Set
@@ -19,6 +20,7 @@ from curriculum.errors import CurriculumError, FindingsError
 from curriculum.findings import finding_json, text_of
 from curriculum.lock import read_lock, write_lock
 from curriculum.objective import LossRule
+from curriculum.paths import path_tokens
 from curriculum.plan import Plan, Stage
 from curriculum.screen import Figures, screen, stage_figures
 from curriculum.simulate.output import write_whole
@@ -128,14 +130,15 @@ def _changed(plan: Plan, path: Path) -> list[str]:
     old = read_lock(text, str(path))
     if old.digest == plan.digest:
         return []
-    known = {stage.name: stage.digest for stage in old.stages}
+    known = {stage.name: stage.digest for stage in old.all_stages}
     lines = [f"{path}: the plan has changed: digest {old.digest[:12]} -> {plan.digest[:12]}"]
-    for stage in plan.stages:
+    for stage in plan.all_stages:
         if stage.name not in known:
             lines.append(f"  stage {stage.name} is new")
         elif known[stage.name] != stage.digest:
             lines.append(f"  stage {stage.name} has changed, or what it starts from")
-    lines += [f"  stage {name} is gone" for name in known if not plan.has_stage(name)]
+    here = {stage.name for stage in plan.all_stages}
+    lines += [f"  stage {name} is gone" for name in known if name not in here]
     return lines
 
 
@@ -145,7 +148,11 @@ def _json(compiled: Compiled, changed: list[str]) -> dict[str, Any]:
     if plan is None:
         return {"format": 1, "plan": None, "digest": None, "stages": [], "findings": findings}
     figures = stage_figures(plan)
-    stages = [_stage_json(plan, stage, figures[stage.name]) for stage in plan.stages]
+    paths = path_tokens(plan)
+    stages = [
+        {**_stage_json(plan, stage, figures[stage.name]), "path_tokens": paths[stage.name]}
+        for stage in plan.stages
+    ]
     stages += [
         {
             "name": u.name, "parents": list(u.parents), "steps": None, "tokens": None,
@@ -166,24 +173,12 @@ def _json(compiled: Compiled, changed: list[str]) -> dict[str, Any]:
         "plan": plan.name,
         "digest": plan.digest,
         "stages": stages,
-        "outside": [
-            {"name": o.name, "gives": list(o.checkpoint.gives), "digest": o.digest}
-            for o in plan.outside
-        ],
-        "totals": _totals(plan),
+        "composed": [composed_json(c, paths[c.name]) for c in plan.composed],
+        "outside": [outside_json(o) for o in plan.outside],
+        "totals": totals_json(plan),
         "provenance": provenance,
         "changed": changed,
         "findings": findings,
-    }
-
-
-def _totals(plan: Plan) -> dict[str, int | None]:
-    if plan.unknown:
-        return {"asked_tokens": None, "tokens": None, "steps": None}
-    return {
-        "asked_tokens": sum(s.budget.tokens for s in plan.stages),
-        "tokens": sum(s.tokens for s in plan.stages),
-        "steps": sum(s.steps for s in plan.stages),
     }
 
 
@@ -214,5 +209,6 @@ def _stage_json(plan: Plan, stage: Stage, figures: Figures) -> dict[str, Any]:
         "packing": stage.packing,
         "loss": {t: asdict(stage.loss_rules.get(t, LossRule())) for t in stage.loss},
         **modules_json(plan, stage),
+        **fate_json(stage),
         "digest": stage.digest,
     }

@@ -85,6 +85,18 @@ def _lifecycles(plan: Plan) -> Iterator[str]:
                 )
 
 
+def _outside_state(plan: Plan) -> Iterator[str]:
+    outside = {stage.name for stage in plan.outside}
+    for stage in plan.stages:
+        for module, start in stage.init.items():
+            if start.carries_state and start.stage in outside:
+                yield (
+                    f"stage `{stage.name}`: it carries the optimizer state of `{module}` from the "
+                    f"outside checkpoint `{start.stage}`, of which only weights are read; say "
+                    "`carry: none`"
+                )
+
+
 UNABLE: tuple[Callable[[Plan], Iterator[str]], ...] = (
     _unknown_losses,
     _unread_masks,
@@ -92,5 +104,6 @@ UNABLE: tuple[Callable[[Plan], Iterator[str]], ...] = (
     _changing_contexts,
     _unknown_settings,
     _lifecycles,
+    _outside_state,
 )
 """Each tells what it finds, a sentence for each place."""

@@ -19,6 +19,7 @@ from curriculum.lock import read_lock
 from curriculum.plan import Plan, Stage
 from curriculum.train.chain import Chain
 from curriculum.train.compare import count_differences, step_differences
+from curriculum.train.composed_audit import Composed, ComposedReport, composed_of_run, report_of
 from curriculum.train.ledger import Counts, LedgerLine, merge_counts, read
 from curriculum.train.planned import Values, optimizer_differences, planned_values
 from curriculum.train.recount import Recount, recount_from
@@ -51,6 +52,7 @@ class Report:
     stages: tuple[StageReport, ...]
     findings: tuple[Diagnostic, ...]
     notes: tuple[str, ...]
+    composed: tuple[ComposedReport, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as the values that JSON has."""
@@ -59,6 +61,9 @@ class Report:
             "complete": self.complete,
             "stages": [
                 asdict(stage) | {"differences": list(stage.differences)} for stage in self.stages
+            ],
+            "composed": [
+                asdict(stage) | {"differences": list(stage.differences)} for stage in self.composed
             ],
             "findings": [_finding_json(finding) for finding in self.findings],
             "notes": list(self.notes),
@@ -86,7 +91,10 @@ def audit(run: Path, data: Path | None = None) -> Report:
         )
     else:
         recount = recount_from(plan, lines, where, manifest)
-    return audit_lines(plan, lines, recount, str(run / LEDGER), tuple(notes), starts)
+    is_there = where is not None and where.is_dir()
+    composed, unseen = composed_of_run(plan, run / CHECKPOINTS, where if is_there else None)
+    notes += unseen
+    return audit_lines(plan, lines, recount, str(run / LEDGER), tuple(notes), starts, composed)
 
 
 def audit_lines(
@@ -96,9 +104,11 @@ def audit_lines(
     file: str = LEDGER,
     notes: tuple[str, ...] = (),
     starts: Starts = MappingProxyType({}),
+    composed: tuple[Composed, ...] = (),
 ) -> Report:
-    """Compare the lines of a ledger with the plan, every step of every stage."""
-    chain = Chain(plan, starts)
+    """Compare the lines of a ledger with the plan, every step of every stage, and what was
+    composed with what it had to be."""
+    chain = Chain(plan, starts, {stage.name: stage.due for stage in composed})
     books = {stage.name: _Book(plan, stage, chain) for stage in plan.stages}
     findings = []
     for number, line in enumerate(lines, 1):
@@ -118,17 +128,29 @@ def audit_lines(
         ]
         stages.append(book.report(tuple(sentence for sentence, _ in sentences)))
     findings += [finding for stage in stages for finding in _padding(stage, file)]
+    made = tuple(report_of(stage, chain) for stage in composed)
+    findings += [
+        _finding("composed-differs", f"stage `{stage.name}`: {difference}", file, None)
+        for stage in made
+        for difference in stage.differences
+    ]
     complete = not plan.unknown and all(s.steps == s.planned_steps for s in stages)
+    complete = complete and all(stage.is_made for stage in made)
     if not complete:
-        message = f"the run is not finished: {_unfinished(plan, stages)}"
+        message = f"the run is not finished: {_unfinished(plan, stages, made)}"
         findings.append(_finding("run-not-finished", message, file, None))
-    return Report(not findings, complete, tuple(stages), tuple(findings), notes)
+    return Report(not findings, complete, tuple(stages), tuple(findings), notes, made)
 
 
-def _unfinished(plan: Plan, stages: Iterable[StageReport]) -> str:
+def _unfinished(
+    plan: Plan, stages: Iterable[StageReport], composed: Iterable[ComposedReport]
+) -> str:
     for stage in stages:
         if stage.steps != stage.planned_steps:
             return f"stage `{stage.name}` has {stage.steps} of {stage.planned_steps} steps"
+    for made in composed:
+        if not made.is_made:
+            return f"stage `{made.name}` is not composed"
     return f"stage `{plan.unknown[0].name}` cannot be run, because something in it is unknown"
 
 
@@ -206,7 +228,9 @@ class _Book:
 
 def _check_parents(books: Mapping[str, _Book], line: LedgerLine, number: int) -> None:
     book = books[line.stage]
-    for module, start in book.stage.init.items():
+    plan = book.plan
+    starts = ((m, o) for m, start in book.stage.init.items() for o in plan.origins(start, m))
+    for module, start in starts:
         if start.stage is None or start.stage not in books:
             continue
         if books[start.stage].next_step < start.step:

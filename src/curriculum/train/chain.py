@@ -22,13 +22,19 @@ class Chain:
     """What stages left, as far as others start from it, while the ledger is read."""
 
     def __init__(
-        self, plan: Plan, starts: Mapping[tuple[str, str], str] = MappingProxyType({})
+        self,
+        plan: Plan,
+        starts: Mapping[tuple[str, str], str] = MappingProxyType({}),
+        composed: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     ) -> None:
-        """`starts` are the weights of modules that are made anew, by stage and module."""
+        """Begin with the weights, by stage and module, of what is made anew and of averages."""
         self._starts = starts
         self._plan = plan
         self._marks = {(s.stage, s.step) for stage in plan.stages for s in stage.init.values()}
+        self._marks |= {(s.stage, s.step) for c in plan.composed for _, s in c.starts}
         self._left: dict[tuple[str | None, int], Mapping[str, str]] = {}
+        for name, weights in composed.items():
+            self._left[name, 0] = weights
         self._last: dict[str, LedgerLine] = {}
 
     def enter(self, stage: Stage, line: LedgerLine, is_due: bool) -> list[Difference]:
@@ -48,6 +54,10 @@ class Chain:
                 weights = {module: pair[which] for module, pair in line.weights.items()}
                 self._left[stage.name, step] = weights
         return found
+
+    def left(self, stage: str, step: int) -> Mapping[str, str]:
+        """Return the weights, by module, that a stage left at a mark; nothing where unknown."""
+        return self._left.get((stage, step), {})
 
     def _own_differences(self, stage: Stage, line: LedgerLine) -> Iterator[Difference]:
         if sorted(line.weights) != sorted(stage.init):

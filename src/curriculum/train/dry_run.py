@@ -4,7 +4,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from curriculum.composed import ComposedStage
+from curriculum.paths import in_order
 from curriculum.plan import Stage
+from curriculum.train.composing import compose
 from curriculum.train.handover import MemoryShelf, assemble
 from curriculum.train.loop import Job, drawer, step_of_plan
 from curriculum.train.measure import Meter
@@ -28,8 +31,14 @@ class Timed:
 
 def dry_run(job: Job) -> list[Timed]:
     """Walk the whole plan in memory: each stage starts from what two steps made of its parents."""
-    shelf = MemoryShelf()
-    return [_stage(job, stage, shelf) for stage in job.plan.stages]
+    shelf, timed = MemoryShelf(), []
+    for stage in in_order(job.plan):
+        if isinstance(stage, ComposedStage):
+            made = compose(job.plan, stage, shelf, job.launch.data, job.console.say)
+            shelf.weights[stage.name] = made
+        else:
+            timed.append(_stage(job, stage, shelf))
+    return timed
 
 
 def _stage(job: Job, stage: Stage, shelf: MemoryShelf) -> Timed:

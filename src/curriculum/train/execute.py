@@ -18,6 +18,7 @@ from curriculum.lock import read_lock
 from curriculum.plan import Plan
 from curriculum.train.abilities import refuse_unable
 from curriculum.train.audit import audit
+from curriculum.train.composing import drop_stale
 from curriculum.train.console import Console
 from curriculum.train.doctor import require_right_attention
 from curriculum.train.dry_run import Timed, dry_run
@@ -54,8 +55,8 @@ def run_plan(request: Request, console: Console, decode: Decode = str) -> dict[s
     job = _job(plan, launch, console, decode)
     kernels = _kernels(job)
     stages = [stage for stage in plan.stages if request.only in (None, stage.name)]
-    if not stages:
-        names = ", ".join(stage.name for stage in plan.stages)
+    if not stages and plan.composed_stage(request.only) is None:
+        names = ", ".join(stage.name for stage in plan.all_stages)
         raise RunError(f"--stage {request.only}: no such stage; there are {names}")
     machine = {**_machine(job), "attention": "; ".join(kernels)}
     manifest = _manifest(plan, launch, job.sources, machine)
@@ -63,6 +64,7 @@ def run_plan(request: Request, console: Console, decode: Decode = str) -> dict[s
         if request.resume:
             _say_differences(run.manifest.get("machine", {}), machine, console)
             rewind(run, stages, console.say)
+            drop_stale(plan, run.checkpoints, console.say)
         try:
             train(job, run, request.only, request.stop_at)
         finally:

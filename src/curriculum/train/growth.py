@@ -78,10 +78,10 @@ def settle_state(
 
 def shape_left(plan: Plan, stage: Stage, module: str) -> Shape:
     """Return the shape of a module where a stage takes it from."""
-    parent = stage.init[module].stage
-    if parent is None or not plan.has_stage(parent):
-        return plan.modules[module].shape
-    return plan.shape_of(plan.stage(parent), module)
+    for origin in plan.origins(stage.init[module], module):  # of an average all are alike
+        if origin.stage is not None and plan.has_stage(origin.stage):
+            return plan.shape_of(plan.stage(origin.stage), module)
+    return plan.modules[module].shape
 
 
 def cannot_grow(plan: Plan, stage: Stage, module: str) -> Iterator[str]:

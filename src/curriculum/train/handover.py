@@ -233,6 +233,15 @@ def _fill(name: str, module: nn.Module, weights: Mapping[str, Tensor], whence: s
     module.load_state_dict(dict(weights))
 
 
+def fill_from_outside(
+    name: str, module: nn.Module, outside: OutsideStage, data: Path, say: Callable[[str], None]
+) -> None:
+    """Load a module from an outside checkpoint; leave it fresh where it has a stand-in."""
+    weights = _outside_weights(name, outside, data, say)
+    if weights is not None:
+        _fill(name, module, weights, outside.name)
+
+
 def _outside_weights(
     name: str, outside: OutsideStage, data: Path, say: Callable[[str], None]
 ) -> dict[str, Tensor] | None:
@@ -242,7 +251,7 @@ def _outside_weights(
         if not given.stand_in:
             raise RunError(
                 f"the outside checkpoint `{outside.name}` has no `path`: say where its weights lie "
-                "below the data folder, or `stand_in: true` to start from fresh ones"
+                "below the data folder, or `weights: new` to start from fresh ones"
             )
         say(f"{outside.name}: no checkpoint, `{name}` starts with fresh weights (stand_in)")
         return None

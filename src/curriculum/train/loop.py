@@ -19,6 +19,7 @@ from curriculum.data.store import Source
 from curriculum.errors import RunError, StoppedError
 from curriculum.plan import Now, Plan, Stage
 from curriculum.train import checkpoint
+from curriculum.train.composing import compose_ready, require_composed
 from curriculum.train.console import Console, Progress
 from curriculum.train.evaluate import Decode, evaluate, held_out
 from curriculum.train.feed import Drawn, draw, open_reader
@@ -59,10 +60,18 @@ def train(job: Job, run: RunDir, only: str | None = None, stop_at: Position | No
             stops_here = stop_at is not None and stop_at.stage == stage.name
             end = stop_at.step if stop_at is not None and stops_here else stage.steps
             first = next_step(run.checkpoints, stage)
+            _compose(job, run)
             if first < end:
                 _StageRun(job, run, stage, first, signals).go(end)
             if stops_here:
                 return
+        _compose(job, run)
+        if only is None:
+            require_composed(job.plan, run.checkpoints)
+
+
+def _compose(job: Job, run: RunDir) -> None:
+    compose_ready(job.plan, run.checkpoints, job.launch.data, job.console.say)
 
 
 def step_of_plan(crew: Crew, now: Now, drawn: Drawn) -> StepLosses:
@@ -101,7 +110,8 @@ def drawer(job: Job, stage: Stage) -> Callable[[int], Drawn]:
 def kept_always(plan: Plan) -> set[tuple[str, int]]:
     """Return the checkpoints that are never pruned: ends of stages, and marks others start from."""
     ends = {(stage.name, stage.steps) for stage in plan.stages}
-    starts = (start for stage in plan.stages for start in stage.init.values())
+    starts = [start for stage in plan.stages for start in stage.init.values()]
+    starts += [start for composed in plan.composed for _, start in composed.starts]
     return ends | {(start.stage, start.step) for start in starts if start.stage is not None}
 
 

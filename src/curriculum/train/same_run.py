@@ -48,6 +48,7 @@ def _digests(text: str) -> dict[str, str]:
     """Digest of every stage in the lock's order, and of the plan under the empty name."""
     try:
         lock = json.loads(text)
-        return {s["name"]: s["digest"] for s in lock["stages"]} | {"": lock["digest"]}
+        stages = [*lock["stages"], *lock.get("composed", [])]
+        return {s["name"]: s["digest"] for s in stages} | {"": lock["digest"]}
     except (ValueError, KeyError, TypeError):
         raise RunError("a lock is damaged: it holds no stages with digests") from None
