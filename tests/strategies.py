@@ -132,6 +132,7 @@ OPTIMIZERS: Tree = {
     "adam": {"kind": "adamw", "weight_decay": "0.05", "beta2": ".99"},
 }
 GROWTH = 8  # the most that contexts and kept batches grow along a chain
+SQUARE: Tree = {"weight": "1", "on": "text", "reduce": "sqrt"}
 LEAST_STEPS = 30  # of a stage: shares and warm-ups below then hold at least one step
 
 
@@ -150,6 +151,7 @@ class _Drawn:
         self.may_mark = may_mark
         self.seq_len = draw(st.sampled_from([32, 64]))
         self.sources = [f"s{i}" for i in range(draw(st.integers(2, 4)))]
+        self.vocab = 1024
         self.stages: Tree = {}
         self.roots: dict[str, list[str]] = {}  # the first level of each stage's mixture
 
@@ -218,14 +220,15 @@ class _Drawn:
             **self.budget(max(first, last) * self.seq_len, max(first, last), batch),
             "train": ["llm"],
             "optimizer": "muon",
-            "loss": {"next_token": draw(st.sampled_from(["1", "0.5"]))},
+            "loss": {"next_token": draw(st.sampled_from(["1", "0.5", SQUARE])), "z_loss": "1e-4"},
             "set": {"llm/router": {"bias_rate": self.over_stage(".001", ".0005")}},
             "lr": self.ride("main"),
             **context,
             "batch": batch,
-            "packing": "best-fit",
+            "packing": draw(st.sampled_from(["best-fit", "concat", "concat-across"])),
             "rope": {"llm": self.rope()},
             "mixture": self.mixture("text"),
+            "ema": draw(st.sampled_from(["none", {"decay": ".995"}])),
         }
         if not context or draw(st.booleans()):  # a scaling cannot read a context that changes
             self.stages["text"]["target_seq_len"] = "1Mi"
@@ -345,6 +348,9 @@ class _Drawn:
         if draw(st.booleans()):
             stage["set"] = {"llm/router": {"bias_rate": "0"}}
         if draw(st.booleans()):
+            self.vocab += 16
+            stage["reshape"] = {"llm": {"vocab": self.vocab}}
+        if draw(st.booleans()):
             stage["loss.next_token"] = self.over_stage("1", "0.25")
         stage |= self.budget(seqs * seq_len, seqs, {})
         self.stages[name] = stage
@@ -354,7 +360,8 @@ class _Drawn:
         """Average the last stage with the first, or with itself, and go on from there."""
         draw = self.draw
         soup: Tree = {"average": "text", "last": draw(st.integers(2, 4)), "every": "3 steps"}
-        if last != "text":
+        is_alike = not any("reshape" in stage for stage in self.stages.values())
+        if last != "text" and is_alike:
             weights = draw(st.sampled_from([(".9", ".1"), ("1/3", "2/3")]))
             soup = draw(
                 st.sampled_from(
@@ -368,7 +375,7 @@ class _Drawn:
         if draw(st.booleans()):
             self.stages["after"] = {
                 "init": draw(st.sampled_from(["soup", {"llm": soup}])),
-                "keep": last,
+                "keep": last if is_alike else "text",
                 "tokens": LEAST_STEPS * seqs * self.seq_len * GROWTH,
                 "train": ["llm"],
                 "lr": "0.0001",

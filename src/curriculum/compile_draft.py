@@ -9,6 +9,7 @@ from curriculum.compile_clocks import clocks_of, followed_of, rides_of
 from curriculum.compile_init import Inits, init_of
 from curriculum.compile_keep import Keeps, keeps_of
 from curriculum.compile_layout import check_layout, layout_of
+from curriculum.compile_lifecycle import lifecycle_of
 from curriculum.compile_merge import composed_of, is_composing
 from curriculum.compile_outside import outside_of
 from curriculum.compile_points import parents_of
@@ -59,7 +60,10 @@ def _drafted(
     laid: Laid,
 ) -> Draft | None:
     init, kept = inits.starts, keeps.kept
-    train = train_of(state, spec, kept, init)
+    lifecycle = lifecycle_of(state, spec, kept, init)
+    if lifecycle is None:
+        return None
+    train = train_of(state, spec, kept, init, lifecycle)
     uniform, rides = rides_of(state, spec, kept, keeps.by_module)
     followed = followed_of(uniform, rides, train or ())
     clocks = clocks_of(state, spec, init, followed)
@@ -87,6 +91,7 @@ def _drafted(
         ridden=frozenset(ride.schedule.text for ride in followed if ride.schedule),
         seed=seed,
         own_seed=own_seed,
+        lifecycle=lifecycle,
         kept_by=keeps.by_module,
         among=inits.among,
     )

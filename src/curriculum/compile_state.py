@@ -8,6 +8,7 @@ from curriculum.batch import Batch
 from curriculum.clock import Clock, Rider
 from curriculum.composed import ComposedStage, origins
 from curriculum.errors import Diagnostic, Related, Span
+from curriculum.lifecycle import Lifecycle
 from curriculum.nodes import Map
 from curriculum.plan import Budget, Checkpoint, Module, Source, Stage, Start, UnknownStage
 from curriculum.spec import LayoutSpec, PlanSpec, RideSpec, StageSpec
@@ -43,6 +44,7 @@ class Draft:
     ridden: frozenset[str]  # the schedules that this stage rides on
     seed: int
     own_seed: bool
+    lifecycle: Lifecycle
     kept_by: "Mapping[str, Kept]" = field(default_factory=dict)  # by module, where not `kept`
     among: Mapping[str, tuple[Start, ...]] = field(default_factory=dict)
 

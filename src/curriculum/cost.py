@@ -7,7 +7,8 @@ what a plan adds to it:
   ViT's sees one image of the size of its position grid, or the sequence where that is shorter;
 - image positions are what a source's `image_share` says; each was merge x merge ViT patches;
 - a frozen module costs its forward pass, and the gradient of its inputs where a trained module
-  stands before it. A module of which only parts are trained counts as frozen with gradient through.
+  stands before it. A module of which only parts are trained counts as frozen with gradient through;
+  its adapters cost 6 of their own parameters beside it.
 
 How many caption tokens belong to an image no plan says: text tower and captioner are None.
 """
@@ -16,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from itertools import pairwise
 
+from curriculum.models.adapters import PART
 from curriculum.models.flops import Gradient, train_flops_per_token
 from curriculum.models.shapes import Shape, VitShape
 from curriculum.plan import Plan, Stage
@@ -34,7 +36,7 @@ _BEFORE = {
 
 def stage_flops(plan: Plan, stage: Stage) -> dict[str, int | None]:
     """Return the FLOPs of all steps of a stage for every module that is there, frozen ones too."""
-    shapes = {name: plan.modules[name].shape for name in stage.modules}
+    shapes = {name: plan.shape_of(stage, name) for name in stage.modules}
     counted = shapes[stage.count].kind if stage.count in shapes else stage.count
     merge = next((s.merge for s in shapes.values() if isinstance(s, VitShape)), 1)
     # In LLM positions, each of merge x merge patches; where the ViT counts, all tokens are patches.
@@ -43,14 +45,15 @@ def stage_flops(plan: Plan, stage: Stage) -> dict[str, int | None]:
     flops: dict[str, int | None] = {}
     for name, shape in shapes.items():
         how = gradient(stage, name, shapes)
+        extra = _adapter_flops_per_token(stage, name, shape, how)
         match shape.kind:
             case "llm" if counted == "llm":
-                flops[name] = _packed(stage, shape, how)
+                flops[name] = _packed(stage, shape, how) + stage.tokens * extra
             case "vit":
-                each = _per_patch(stage, shape, how, counted, merge)
+                each = _per_patch(stage, shape, how, counted, merge) + extra
                 flops[name] = None if images is None else int(images * merge**2 * each)
             case "projector":
-                each = train_flops_per_token(shape, 0, how)
+                each = train_flops_per_token(shape, 0, how) + extra
                 flops[name] = None if images is None else int(images * each)
             case _:
                 flops[name] = None
@@ -94,6 +97,16 @@ def gradient(stage: Stage, name: str, shapes: Mapping[str, Shape]) -> Gradient:
 def _trains_any(stage: Stage, names: Iterable[str]) -> bool:
     modules = {target.partition("/")[0] for target in stage.train}
     return any(name in modules for name in names)
+
+
+def _adapter_flops_per_token(stage: Stage, name: str, shape: Shape, how: Gradient) -> int:
+    """What adapters add to a module: 6, 4 or 2 of their active parameters, as for any weight."""
+    if name not in stage.lifecycle.adapters:
+        return 0
+    params = stage.lifecycle.adapters[name].num_params(shape, active=True)
+    if {name, f"{name}/{PART}"} & set(stage.train):
+        return 6 * params
+    return (2 if how is Gradient.NONE else 4) * params
 
 
 def _packed(stage: Stage, shape: Shape, how: Gradient) -> int:

@@ -18,8 +18,10 @@ from curriculum.composed import ComposedStage, origins
 from curriculum.curve import Curve
 from curriculum.errors import Span
 from curriculum.layout import Layout
+from curriculum.lifecycle import NOTHING_SAID, Lifecycle
 from curriculum.mixture import Mixture
-from curriculum.models.shapes import Shape
+from curriculum.models.shapes import Shape, changed
+from curriculum.objective import LossRule
 from curriculum.rope import Rope
 
 if TYPE_CHECKING:
@@ -225,6 +227,8 @@ class Stage:
     own_seed: bool
     digest: str = ""
     target_seq_len: int | None = None  # what it prepares for, where that is said: no mathematics
+    loss_rules: Mapping[str, LossRule] = field(default_factory=dict)  # what is not the default
+    lifecycle: Lifecycle = NOTHING_SAID
     status: str = "main"  # what became of it; no mathematics
     among: Mapping[str, tuple[Start, ...]] = field(default_factory=dict)  # as ComposedStage.among
     layout: Layout | None = None  # where it is said: no mathematics, and in no digest
@@ -349,6 +353,16 @@ class Plan:
             cut = max(path.rfind("."), path.rfind("["))
             path = path[:cut] if cut > 0 else ""
         return None
+
+    def shape_of(self, stage: Stage, module: str) -> Shape:
+        """Return the shape that a module has in a stage: the plan's, or what it was reshaped to."""
+        shape = self.modules[module].shape
+        sizes = stage.lifecycle.sizes.get(module)
+        return changed(shape, sizes) if sizes else shape
+
+    def parts_of(self, stage: Stage, module: str) -> tuple[str, ...]:
+        """Return the parts that a module has in a stage, its adapters as the last."""
+        return (*self.shape_of(stage, module).parts(), *stage.lifecycle.parts_of(module))
 
     def ancestors(self, name: str) -> tuple[tuple[Stage, int], ...]:
         """Return all stages that a stage's `init` reaches, furthest first, each once.

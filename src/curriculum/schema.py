@@ -7,14 +7,20 @@ Numbers may be words (`5.2T`, `unknown`), so most values are strings or numbers 
 from typing import Any
 
 from curriculum.curve import SHAPES
+from curriculum.lifecycle import LEFT, ROWS
+from curriculum.models.adapters import KINDS
 from curriculum.models.presets import PRESETS
+from curriculum.objective import MASKS, REDUCTIONS
 from curriculum.rope_scaling import SCALINGS
 from curriculum.spec_rope import keys_of
 from curriculum.words import (
+    ADAPTER,
     BATCH,
     CHECKPOINT,
+    EMA,
     GROUP,
     LAYOUT,
+    LOSS,
     LOSSES,
     LR,
     MERGE,
@@ -108,7 +114,7 @@ def _definitions() -> Json:
     rope = {"anyOf": [{"const": "none"}, _takes("rope_of_module")]}
     point = {"type": "string", "pattern": POINT}
     points = {"type": "array", "items": point}
-    origins = _named({"anyOf": [{"const": "new"}, point, _takes("merge")]})
+    origins = _named({"anyOf": [{"const": "new"}, point, _takes("merge")]}, TARGET)
     return {
         "name": {"type": "string", "pattern": POINT},
         "names": {
@@ -156,7 +162,12 @@ def _definitions() -> Json:
         "keep": {"anyOf": [point, _named(point)]},
         "status": {"enum": list(STATUSES)},
         "rates": _named(number, TARGET),
-        "loss": _named(_takes("curve"), f"^({'|'.join(LOSSES)})$"),
+        "loss": _named(
+            {"anyOf": [_takes("curve"), _takes("loss_term")]}, f"^({'|'.join(LOSSES)})$"
+        ),
+        "loss_term": _table(LOSS, required=("weight",)),
+        "mask": {"enum": list(MASKS)},
+        "reduce": {"enum": list(REDUCTIONS)},
         "settings": _named(_named(_takes("curve")), TARGET),
         "batch_piece": _table(BATCH),
         "batch_size": {"anyOf": [_takes("count"), _takes("ramp")]},
@@ -171,6 +182,33 @@ def _definitions() -> Json:
                 {"const": "unknown"},
             ]
         },
+        "reshape": _named(
+            {
+                "type": "object",
+                "properties": {
+                    "rows": {
+                        "enum": list(ROWS),
+                        "description": "How the rows that a vocabulary gains begin; else new.",
+                    }
+                },
+                "additionalProperties": {"type": ["number", "boolean", "string"]},
+            }
+        ),
+        "adapters": {
+            "anyOf": [
+                {"enum": list(LEFT)},
+                _named(
+                    {
+                        "anyOf": [
+                            {"enum": list(LEFT)},
+                            _table(ADAPTER, required=("kind", "rank", "on")),
+                        ]
+                    }
+                ),
+            ]
+        },
+        "adapter_kind": {"enum": list(KINDS)},
+        "ema": {"anyOf": [{"const": "none"}, _table(EMA, required=("decay",))]},
         "packing": {"enum": list(PACKINGS)},
         "rope": {"anyOf": [{"const": "none"}, _named(rope, TARGET)]},
         "rope_of_module": _table(ROPE, required=("base",)),

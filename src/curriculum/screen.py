@@ -8,6 +8,7 @@ from fractions import Fraction
 from curriculum.composed import ComposedStage, Share
 from curriculum.cost import CONVENTION, known_flops, stage_flops
 from curriculum.curve import Curve
+from curriculum.models.adapters import PART
 from curriculum.paths import in_order, longest_path
 from curriculum.plan import Plan, Provenance, Stage, Start
 from curriculum.rope import Rope
@@ -46,18 +47,21 @@ def stage_figures(plan: Plan) -> dict[str, Figures]:
     return {
         stage.name: Figures(
             {target: _lr_figures(stage, curve) for target, curve in stage.lr.items()},
-            {target: params_of(plan, target) for target in stage.train},
+            {target: params_of(plan, stage, target) for target in stage.train},
             read[stage.name],
         )
         for stage in plan.stages
     }
 
 
-def params_of(plan: Plan, target: str) -> int:
-    """Return the parameters of a module or a part."""
+def params_of(plan: Plan, stage: Stage, target: str) -> int:
+    """Return the parameters that a module or a part has in a stage."""
     module, _, part = target.partition("/")
-    shape = plan.modules[module].shape
-    return shape.params_by_part()[part] if part else shape.num_params()
+    shape, adapter = plan.shape_of(stage, module), stage.lifecycle.adapters.get(module)
+    adapted = adapter.num_params(shape) if adapter else 0
+    if part:
+        return adapted if part == PART else shape.params_by_part()[part]
+    return shape.num_params() + adapted
 
 
 def _lr_figures(stage: Stage, curve: Curve | None) -> LrFigures:
@@ -123,6 +127,7 @@ def _stage_lines(plan: Plan, stage: Stage, figures: Figures, width: int) -> list
     line = f"{'':<{width}} trains {trained}"
     line += f"; frozen {', '.join(frozen)}" if frozen else ""
     lines.append(line + ("" if stage.status == "main" else f"; status: {stage.status}"))
+    lines += [f"{'':<{width}} {words}" for words in _module_words(plan, stage)]
     lines += [f"{'':<{width}} LR of {', '.join(t)}: {words}" for words, t in others]
     return lines + [
         f"{'':<{width}} {words}" for words in (*_rope_lines(stage), *_batch_words(stage))
@@ -149,6 +154,22 @@ def _rope_lines(stage: Stage) -> list[str]:
     lines = [f"RoPE of {', '.join(names)}: {words}" for words, names in by_words.items()]
     if stage.target_seq_len is not None:
         lines.append(f"prepares for a context of {stage.target_seq_len:,}")
+    return lines
+
+
+def _module_words(plan: Plan, stage: Stage) -> list[str]:
+    """What becomes of modules here that `init` and `train` do not say, a line each."""
+    said = stage.lifecycle
+    lines = [f"begins anew: {', '.join(said.fresh)}"] if said.fresh else []
+    for module in said.rows:
+        sizes = said.sizes.get(module, {})
+        words = ", ".join(f"{name} {size}" for name, size in sizes.items()) or "as in the plan"
+        lines.append(f"reshapes {module}: {words}")
+    for module, adapter in said.adapters.items():
+        if said.left.get(module) != "keep":
+            parts = ", ".join(adapter.on)
+            lines.append(f"adapts {module}: {adapter.kind} of rank {adapter.rank}, on {parts}")
+    lines += [f"adapters of {m}: {what}" for m, what in said.left.items()]
     return lines
 
 

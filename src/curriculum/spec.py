@@ -66,6 +66,15 @@ class CurveSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class LossSpec:
+    """A loss term: its weight, and what it says of positions and of its average."""
+
+    weight: CurveSpec
+    on: Word | None
+    reduce: Word | None
+
+
+@dataclass(frozen=True, slots=True)
 class RideSpec:
     """A module's LR: a schedule by name, or a curve over the stage."""
 
@@ -257,6 +266,26 @@ class CheckpointSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ReshapeSpec:
+    """The fields of a module's shape that change, and how the rows that it gains begin."""
+
+    module: Word
+    sizes: Mapping[str, int | float | bool | None]
+    rows: Word | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterSpec:
+    """New adapters of a module."""
+
+    module: Word
+    kind: str
+    rank: int
+    on: tuple[Word, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StageSpec:
     """One stage as written; None where it says nothing."""
 
@@ -275,7 +304,7 @@ class StageSpec:
     count: Word | None = None
     train: tuple[Word, ...] | None = None
     optimizer: Word | None = None
-    loss: Mapping[str, CurveSpec] | None = None
+    loss: Mapping[str, LossSpec] | None = None
     settings: Mapping[str, Mapping[str, CurveSpec]] | None = None
     lr: RideSpec | None = None
     lr_by_target: Mapping[str, RideSpec] | None = None
@@ -287,6 +316,10 @@ class StageSpec:
     target_seq_len: Quantity | None = None
     mixture: MixSpec | None = None
     seed: int | None = None
+    fresh: tuple[Word, ...] = ()  # parts that `init` says are new
+    reshape: Mapping[str, ReshapeSpec] | None = None
+    adapters: Mapping[str, AdapterSpec | Word] | None = None  # "": of every module
+    ema: Number | None = None  # no value: none
     dotted: tuple[tuple[tuple[str, ...], Key, Node], ...] = ()
     unknown: tuple[str, ...] = ()  # keys whose value is the word `unknown`
     said: frozenset[str] = frozenset()  # its keys, also those that could not be read

@@ -105,21 +105,10 @@ def _modules(reader: SpecReader, node: Node | None) -> dict[str, ModuleSpec]:
         overrides: dict[str, object] = {}
         for key, field_node in entries.entries:
             if key.text not in MODULE:
-                overrides[key.text] = _field(reader, field_node)
+                overrides[key.text] = reader.field(field_node)
         if preset is not None:
             modules[word.text] = ModuleSpec(word, preset, overrides, entries.span)
     return modules
-
-
-def _field(reader: SpecReader, node: Node) -> object:
-    if isinstance(node, Scalar) and node.text in ("true", "false"):
-        return node.text == "true"
-    if isinstance(node, Scalar) and node.text == "none":
-        return None
-    number = reader.number(node)
-    if number is None or number.value is None:
-        return None
-    return int(number.value) if number.value.denominator == 1 else float(number.value)
 
 
 def _sources(reader: SpecReader, node: Node | None) -> dict[str, SourceSpec]:

@@ -143,6 +143,17 @@ class SpecReader:
             return None
         return int(value)
 
+    def field(self, node: Node) -> int | float | bool | None:
+        """Read one field of a shape; None where it is `none`, or no number."""
+        if isinstance(node, Scalar) and node.text in ("true", "false"):
+            return node.text == "true"
+        if isinstance(node, Scalar) and node.text == "none":
+            return None
+        number = self.number(node)
+        if number is None or number.value is None:
+            return None
+        return int(number.value) if number.value.denominator == 1 else float(number.value)
+
     def boolean(self, node: Node) -> bool:
         word = self.word(node, ("true", "false"))
         return word is not None and word.text == "true"

@@ -12,12 +12,14 @@ import typer
 from curriculum.cli.at import rope_values
 from curriculum.cli.graph_json import composed_json, fate_json, outside_json, totals_json
 from curriculum.cli.load import load
+from curriculum.cli.modules import modules_json
 from curriculum.cli.options import Format, FormatOption, Set
 from curriculum.compile import Compiled
 from curriculum.cost import stage_flops
 from curriculum.errors import CurriculumError, FindingsError
 from curriculum.findings import finding_json, text_of
 from curriculum.lock import read_lock, write_lock
+from curriculum.objective import LossRule
 from curriculum.paths import path_tokens
 from curriculum.plan import Plan, Stage
 from curriculum.screen import Figures, screen, stage_figures
@@ -220,6 +222,9 @@ def _stage_json(plan: Plan, stage: Stage, figures: Figures) -> dict[str, Any]:
         "epochs": {name: None if x is None else float(x) for name, x in figures.epochs.items()},
         "flops": stage_flops(plan, stage),
         "count": stage.count,
+        "packing": stage.packing,
+        "loss": {t: asdict(stage.loss_rules.get(t, LossRule())) for t in stage.loss},
+        **modules_json(plan, stage),
         **fate_json(stage),
         "digest": stage.digest,
     }

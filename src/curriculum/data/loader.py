@@ -40,6 +40,7 @@ class StageData:
     history: Mapping[str, Sequence[Reads]]  # what the ancestors read of each source, furthest first
     holdout: Mapping[str, Fraction]
     later_contexts: tuple[tuple[int, int], ...] = ()
+    packing: str = "best-fit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class StageReader:
         missing = [name for name in stage.draws.names if name not in sources]
         if missing:
             raise DataError(f"no data for the sources {', '.join(missing)}")
-        self._draws = stage.draws
+        self._draws, self._across = stage.draws, stage.packing == "concat-across"
         self._sources = {name: sources[name] for name in stage.draws.names}
         self._windows: list[_Window] = []
         history = {name: list(stage.history.get(name, ())) for name in self._sources}
@@ -78,6 +79,7 @@ class StageReader:
                             seq_len,
                             stage.unit,
                             stage.holdout.get(name, Fraction(0)),
+                            stage.packing,
                         )
                         for name, source in self._sources.items()
                         # A source of which nothing is drawn need not be readable in this context.
@@ -86,7 +88,8 @@ class StageReader:
                 )
             )
             for name, reads in history.items():
-                reads.append(Reads(seq_len, after[name] - before[name], stage.unit))
+                rows = after[name] - before[name]
+                reads.append(Reads(seq_len, rows, stage.unit, stage.packing))
 
     def rows(self, step: int, start: int = 0, stop: int | None = None) -> list[Row]:
         """Rows [start, stop) of a step, in the step's global order."""
@@ -100,7 +103,7 @@ class StageReader:
 
     def pack(self, rows: Sequence[Row]) -> Packed:
         """Rows as one batch of arrays."""
-        return collate(rows, self._sources)
+        return collate(rows, self._sources, self._across)
 
     def drawn_hash(self, rows: Sequence[Row]) -> str:
         """A hash of the documents in some rows, for the ledger."""

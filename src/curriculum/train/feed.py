@@ -33,26 +33,26 @@ def open_data(plan: Plan, stages: Sequence[Stage], data: Path) -> dict[str, Sour
                 f"{error}; the laptop plan's data are made by "
                 f"`python -m curriculum.data.demo {data}`"
             ) from None
-        _require_fit(plan, name, source)
+        _require_fit(plan, stages, name, source)
         # Rows are named by the plan's word for the source, whatever its folder calls itself.
         found[name] = replace(source, about=replace(source.about, name=name))
     return found
 
 
-def _require_fit(plan: Plan, name: str, source: Source) -> None:
-    """Refuse data that the plan's source and modules cannot read; RunError says which."""
+def _require_fit(plan: Plan, stages: Sequence[Stage], name: str, source: Source) -> None:
+    """Refuse data that the plan's source and the modules beside it cannot read; RunError."""
     planned, about = plan.sources[name], source.about
     if (planned.modality == "text") != (about.modality == "text"):
         raise RunError(
             f"source `{name}` is {planned.modality} in the plan, its data are {about.modality}"
         )
     largest = int(source.tokens.max(initial=0))
-    for module in plan.modules.values():
-        shape = module.shape
+    readers = [stage for stage in stages if name in stage.mixture.sources]
+    for module, shape in [(m, plan.shape_of(stage, m)) for stage in readers for m in stage.init]:
         if isinstance(shape, DecoderShape | TextTowerShape | CaptionerShape):
             if largest >= shape.vocab:
                 raise RunError(
-                    f"source `{name}` holds token {largest}, module `{module.name}` has a vocab of "
+                    f"source `{name}` holds token {largest}, module `{module}` has a vocab of "
                     f"{shape.vocab}"
                 )
         elif isinstance(shape, VitShape) and about.modality != "text":
@@ -79,6 +79,7 @@ def open_reader(plan: Plan, stage: Stage, sources: Mapping[str, Source]) -> Stag
         history=histories(plan, stage),
         holdout={name: plan.sources[name].holdout for name in stage.mixture.sources},
         later_contexts=tuple(later_contexts),
+        packing=stage.packing,
     )
     try:
         return StageReader(data, sources)
@@ -112,7 +113,7 @@ def histories(plan: Plan, stage: Stage) -> dict[str, list[Reads]]:
             before = draws.before(first_step)
             for source, rows in draws.before(end_step).items():
                 if rows > before[source]:
-                    reads = Reads(seq_len, rows - before[source], unit)
+                    reads = Reads(seq_len, rows - before[source], unit, ancestor.packing)
                     found.setdefault(source, []).append(reads)
     return found
 
