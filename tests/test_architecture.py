@@ -19,6 +19,8 @@ LEAVES = (
     "curve.py",
     "batch.py",
     "mixture.py",
+    "layout.py",
+    "polynomial.py",
     "rope.py",
     "rope_scaling.py",
     "graph.py",

@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 from curriculum.compile_state import Draft, State
+from curriculum.curve import ClockUnit
 from curriculum.errors import Span
 from curriculum.mixture import Node
 from curriculum.spec import MixSpec
@@ -44,10 +45,14 @@ def check_siblings(
 
 def _corners(draft: Draft, siblings: tuple[Node, ...]) -> list[tuple[int, int]]:
     """Return the steps, with their tokens, between which every ratio is linear."""
-    breaks = {0, draft.steps - 1}.union(draft.batch.breaks())
+    breaks = {0, draft.steps - 1}
+    units: set[ClockUnit] = set()
     for node in siblings:
         if node.ratio is not None:
             breaks.update(node.ratio.breaks())
+            units.update(p.unit for p in node.ratio.pieces if p.shape != "constant")
+    if len(units) > 1:  # a sum of both is linear only where all steps have as many tokens
+        breaks.update(draft.batch.breaks())
     steps = sorted({s for b in breaks for s in (b - 1, b, b + 1) if 0 <= s < draft.steps})
     corners = [(step, draft.batch.tokens_before(step)) for step in steps]
     return [*corners, (draft.steps, draft.budget.tokens)]

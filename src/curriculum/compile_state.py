@@ -8,9 +8,10 @@ from curriculum.batch import Batch
 from curriculum.clock import Clock, Rider
 from curriculum.composed import ComposedStage, origins
 from curriculum.errors import Diagnostic, Related, Span
+from curriculum.lifecycle import Lifecycle
 from curriculum.nodes import Map
 from curriculum.plan import Budget, Checkpoint, Module, Source, Stage, Start, UnknownStage
-from curriculum.spec import PlanSpec, RideSpec, StageSpec
+from curriculum.spec import LayoutSpec, PlanSpec, RideSpec, StageSpec
 from curriculum.spec_reader import is_misspelt
 
 
@@ -36,12 +37,14 @@ class Draft:
     batch: Batch
     full_batch: Batch  # without the proxy's scale
     full_steps: int
+    layout: LayoutSpec | None
     uniform_ride: RideSpec | None  # one ride for all trained modules
     rides: Mapping[str, RideSpec]
     clocks: Mapping[str, Clock]  # by schedule, where it stands when the stage begins
     ridden: frozenset[str]  # the schedules that this stage rides on
     seed: int
     own_seed: bool
+    lifecycle: Lifecycle
     kept_by: "Mapping[str, Kept]" = field(default_factory=dict)  # by module, where not `kept`
     among: Mapping[str, tuple[Start, ...]] = field(default_factory=dict)
 
@@ -89,6 +92,7 @@ class State:
     composed: dict[str, ComposedStage] = field(default_factory=dict)
     followed: set[tuple[str, Rider]] = field(default_factory=set)  # riders whose clock went on
     used_optimizers: set[str] = field(default_factory=set)
+    ramp_levels: int = 0  # of all batches so far
 
     def is_declared(self, section: str, name: str) -> bool:
         """Say whether the text declares a name, also where it could not be read."""

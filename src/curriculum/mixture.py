@@ -1,8 +1,8 @@
 """The mixture of every step: a tree of ratios, its exact shares, and their ideal sums
 
-The tree is what a plan says; a segment is a run of steps in which the batch is constant and every
-ratio is constant or linear, so that every share is a polynomial in the step. Shares stand as Newton
-coefficients c_k over a common denominator: share at step first_step + j = sum_k c_k C(j, k).
+The tree is what a plan says; a segment is a run of steps in which every share is a polynomial in
+the step: all ratios are constant, or they are linear too and the batch is constant. Shares stand as
+Newton coefficients c_k over a common denominator: share at first_step + j = sum_k c_k C(j, k).
 """
 
 import itertools
@@ -10,10 +10,10 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import comb, lcm
 
 from curriculum.batch import Batch
 from curriculum.curve import Curve, constant
+from curriculum.polynomial import Polynomial, newton
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,52 +36,22 @@ class Node:
             yield from child.paths(path)
 
 
-@dataclass(frozen=True, slots=True)
-class Polynomial:
-    """An exact polynomial in j, as integer Newton coefficients over one denominator."""
-
-    numerators: tuple[int, ...]
-    denominator: int
-
-    def value(self, j: int) -> float:
-        """Return the value at j, correctly rounded.
-
-        >>> Polynomial((1, 2), 10).value(3)
-        0.7
-        """
-        numerators = self.numerators
-        if len(numerators) == 1:
-            return numerators[0] / self.denominator
-        total = numerators[0] + numerators[1] * j
-        for k in range(2, len(numerators)):
-            total += numerators[k] * comb(j, k)
-        return total / self.denominator
-
-    def sum_before(self, j: int) -> Fraction:
-        """Return the exact sum over 0 <= u < j.
-
-        >>> Polynomial((1, 2), 10).sum_before(3)
-        Fraction(9, 10)
-        """
-        total = sum(c * comb(j, k + 1) for k, c in enumerate(self.numerators))
-        return Fraction(total, self.denominator)
-
-    def coefficients(self) -> tuple[Fraction, ...]:
-        """Return the Newton coefficients as fractions."""
-        return tuple(Fraction(c, self.denominator) for c in self.numerators)
+Shares = dict[str, Polynomial]
+"""Shares by the path of a node, or by the name of a source."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A run of steps in which every share is one polynomial of j = step - first_step."""
+    """A run of steps in which every share is one polynomial of j = step - first_step.
+
+    The batch may change in it where all shares are constant.
+    """
 
     first_step: int
     end_step: int
-    batch_seqs: int
-    seq_len: int
     seqs_before: dict[str, Fraction]  # ideal sequences of every source before first_step
-    nodes: dict[str, Polynomial]
-    sources: dict[str, Polynomial]
+    nodes: Shares
+    sources: Shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +64,11 @@ class Mixture:
     end_tokens: int
     segments: tuple[Segment, ...] = field(init=False, repr=False, compare=False)
     _first_steps: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    _seq_len: int | None = field(init=False, repr=False, compare=False)  # None: it changes
 
     def __post_init__(self) -> None:
+        contexts = self.batch.contexts(self.steps)
+        object.__setattr__(self, "_seq_len", contexts[0][1] if len(contexts) == 1 else None)
         object.__setattr__(self, "segments", tuple(self._cut()))
         object.__setattr__(self, "_first_steps", tuple(s.first_step for s in self.segments))
 
@@ -144,11 +117,18 @@ class Mixture:
     def ideal_seqs(self, step: int) -> dict[str, Fraction]:
         """Return the ideal number of sequences of every source before a step, exactly."""
         segment = self.segment_at(min(step, self.steps - 1))
-        j = step - segment.first_step
+        seqs = self.batch.seqs_before(step) - self.batch.seqs_before(segment.first_step)
+        steps = step - segment.first_step
         return {
-            name: segment.seqs_before[name] + segment.batch_seqs * share.sum_before(j)
+            name: segment.seqs_before[name] + share.part(steps, seqs)
             for name, share in segment.sources.items()
         }
+
+    def part_of(self, segment: Segment, share: Polynomial, step: int | None = None) -> Fraction:
+        """Return the exact tokens of a share in a segment, all of them or before a step."""
+        end = segment.end_step if step is None else min(step, segment.end_step)
+        tokens = self.batch.tokens_before(end) - self.batch.tokens_before(segment.first_step)
+        return share.part(end - segment.first_step, tokens)
 
     def decided_by(self, step: int) -> int | None:
         """Return the step whose shares are the last to decide what is drawn before `step`.
@@ -173,14 +153,14 @@ class Mixture:
 
     def ideal_tokens(self, step: int) -> dict[str, Fraction]:
         """Return the ideal number of tokens of every source before a step, exactly."""
+        if self._seq_len is not None:
+            return {name: seqs * self._seq_len for name, seqs in self.ideal_seqs(step).items()}
         totals = dict.fromkeys(self.sources, Fraction(0))
         for segment in self.segments:
             if segment.first_step >= step:
                 break
-            j = min(step, segment.end_step) - segment.first_step
-            per_step = segment.batch_seqs * segment.seq_len
             for name, share in segment.sources.items():
-                totals[name] += per_step * share.sum_before(j)
+                totals[name] += self.part_of(segment, share, step)
         return totals
 
     def _by_source(self, shares: dict[str, Fraction]) -> dict[str, Fraction]:
@@ -192,24 +172,54 @@ class Mixture:
         return totals
 
     def _cut(self) -> Iterator[Segment]:
-        curves = [n.ratio for r in self.roots for _, n in r.paths() if n.ratio is not None]
-        breaks = {0, self.steps}.union(self.batch.breaks(), *(c.breaks() for c in curves))
-        cuts = sorted(b for b in breaks if 0 <= b <= self.steps)
-        degree = _degree(self.roots)
         before = dict.fromkeys(self.sources, Fraction(0))
-        for first, end in itertools.pairwise(cuts):
-            piece = self.batch.piece_at(first)
-            first_tokens = self.batch.tokens_before(first)
-            samples = [
-                _shares(self.roots, first, first_tokens + j * piece.tokens_per_step, j)
-                for j in range(degree + 1)
-            ]
-            nodes = {path: _newton([s[path] for s in samples]) for path in samples[0]}
-            by_source = [self._by_source(s) for s in samples]
-            sources = {name: _newton([s[name] for s in by_source]) for name in self.sources}
-            yield Segment(first, end, piece.batch_seqs, piece.seq_len, dict(before), nodes, sources)
+        for first, end, nodes, sources in self._runs():
+            yield Segment(first, end, dict(before), nodes, sources)
+            seqs = self.batch.seqs_before(end) - self.batch.seqs_before(first)
             for name, share in sources.items():
-                before[name] += piece.batch_seqs * share.sum_before(end - first)
+                before[name] += share.part(end - first, seqs)
+
+    def _runs(self) -> Iterator[tuple[int, int, Shares, Shares]]:
+        """Yield the steps of each segment, and its shares of nodes and of sources.
+
+        Cut where a ratio changes its piece, and where one moves, at every change of the batch too.
+        """
+        curves = [n.ratio for r in self.roots for _, n in r.paths() if n.ratio is not None]
+        breaks = {0, self.steps}.union(*(curve.breaks() for curve in curves))
+        for first, end in itertools.pairwise(sorted(b for b in breaks if 0 <= b <= self.steps)):
+            nodes, sources = self._polynomials(first)
+            moving = [p for c in curves if (p := c.piece_at(first)).shape != "constant"]
+            if not moving:
+                yield first, end, nodes, sources
+                continue
+            units = {piece.unit for piece in moving}
+            per_step = self.batch.piece_at(first).tokens_per_step
+            for low, high, piece in self.batch.runs(first, end):
+                if len(units) > 1:
+                    yield low, high, *self._polynomials(low)
+                    continue
+                # Shares follow the tokens or the steps alone: the same polynomial, read on.
+                way = (low - first, 1, 1)
+                if "tokens" in units:
+                    seen = piece.tokens_before - self.batch.tokens_before(first)
+                    way = (max(seen, 0), piece.tokens_per_step, per_step)
+                yield low, high, _moved(nodes, way), _moved(sources, way)
+
+    def _polynomials(self, first: int) -> tuple[Shares, Shares]:
+        """Return the shares of nodes and of sources from a step on, in steps from there."""
+        tokens = self.batch.tokens_before(first)
+        per_step = self.batch.piece_at(first).tokens_per_step
+        samples = [
+            _shares(self.roots, first, tokens + j * per_step, j)
+            for j in range(_degree(self.roots) + 1)
+        ]
+        by_source = [self._by_source(sample) for sample in samples]
+        nodes = {path: newton([s[path] for s in samples]) for path in samples[0]}
+        return nodes, {name: newton([s[name] for s in by_source]) for name in self.sources}
+
+
+def _moved(shares: Shares, way: tuple[int, int, int]) -> Shares:
+    return {name: share.moved(*way) for name, share in shares.items()}
 
 
 def rest_of(siblings: Sequence[Node], step: int, tokens: int, j: int = 0) -> Fraction:
@@ -260,15 +270,3 @@ def _degree(siblings: Sequence[Node]) -> int:
         return 0
     moving = any(n.ratio is not None and not n.ratio.is_constant() for n in siblings)
     return int(moving) + max(_degree(n.children) for n in siblings)
-
-
-def _newton(samples: Sequence[Fraction]) -> Polynomial:
-    coefficients: list[Fraction] = []
-    row = list(samples)
-    while row:
-        coefficients.append(row[0])
-        row = [right - left for left, right in itertools.pairwise(row)]
-    while len(coefficients) > 1 and coefficients[-1] == 0:
-        coefficients.pop()
-    denominator = lcm(*(c.denominator for c in coefficients))
-    return Polynomial(tuple(int(c * denominator) for c in coefficients), denominator)

@@ -3,17 +3,16 @@
 Every problem of a file is collected before it is given up.
 """
 
-import re
 from fractions import Fraction
 
 from curriculum.errors import Diagnostic, did_you_mean
 from curriculum.models.shapes import KINDS
-from curriculum.nodes import Map, Node, Scalar, agreed
+from curriculum.nodes import Map, Node, Scalar
 from curriculum.spec import CurveSpec, ModuleSpec, Number, OptimizerSpec, PlanSpec, SourceSpec, Word
 from curriculum.spec_curve import read_curve
 from curriculum.spec_reader import NAME, TARGET, SpecReader, is_misspelt
 from curriculum.spec_stage import read_stage
-from curriculum.units import decimal_words, parse_amount
+from curriculum.units import decimal_words
 from curriculum.words import (
     MODALITIES,
     MODULE,
@@ -24,7 +23,6 @@ from curriculum.words import (
 )
 
 _SWITCHED = ("true", "false")
-_SUFFIXED = re.compile(r"[0-9][0-9._]*\s*(Ki|Mi|Gi|Ti|K|M|B|T)")
 
 
 def read_spec(root: Map) -> tuple[PlanSpec, list[Diagnostic]]:
@@ -125,25 +123,9 @@ def _module(reader: SpecReader, name: Word, entries: Map) -> ModuleSpec | None:
         )
         return None
     said = [(key.text, node) for key, node in entries.entries if key.text not in MODULE]
-    fields = {key: _field(reader, node) for key, node in said}
+    fields = {key: reader.field(node) for key, node in said}
     known = preset is not None or kind is not None
     return ModuleSpec(name, preset, kind, fields, entries.span) if known else None
-
-
-def _field(reader: SpecReader, node: Node) -> object:
-    if isinstance(node, Scalar) and node.text in ("true", "false"):
-        return node.text == "true"
-    if isinstance(node, Scalar) and node.text == "none":
-        return None
-    count = agreed(node)
-    if isinstance(count, Scalar) and _SUFFIXED.fullmatch(count.text.strip()):
-        amount = reader.parsed(count, parse_amount, "a number")
-        number = None if amount is None else Number(amount.value, count.span)
-    else:
-        number = reader.number(node)
-    if number is None or number.value is None:
-        return None
-    return int(number.value) if number.value.denominator == 1 else float(number.value)
 
 
 def _sources(reader: SpecReader, node: Node | None) -> dict[str, SourceSpec]:

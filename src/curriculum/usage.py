@@ -63,7 +63,7 @@ def _asked_by(plan: Plan, stage: Stage, step: int) -> Counts:
 
 def _positions_per_token(plan: Plan, stage: Stage, source: str) -> Fraction | None:
     """Return how many positions a stage counts for one token of a source; None if nobody says."""
-    shape = plan.modules[stage.count].shape
+    shape = plan.shape_of(stage, stage.count)
     if shape.kind != "vit":
         return Fraction(1)
     share, patches = plan.sources[source].image_share, patches_per_position(shape)

@@ -13,9 +13,9 @@ dense_shape.py, modules that are known by counts alone in counted_shape.py.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 Weights = dict[str, tuple[int, ...]]
 
@@ -320,6 +320,13 @@ class CaptionerShape(Shape):
         return found | _norm("norm.", c) | {"head.weight": (self.vocab, c)}
 
 
+def changed(shape: Shape, fields: Mapping[str, object]) -> Shape:
+    """Return a shape with some fields replaced, which `presets.shape_of` has found right."""
+    whole: Any = shape  # each kind of shape is a dataclass, their common face is not
+    found: Shape = replace(whole, **fields)
+    return found
+
+
 def part_of(kind: str, name: str) -> str:
     """Part of a module of `kind` that the parameter `name` belongs to.
 
@@ -335,7 +342,7 @@ def part_of(kind: str, name: str) -> str:
         return words[0]
     if any(word == "norm" or word.endswith("_norm") for word in words):
         return "norms"
-    if "router" in words:
+    if "router" in words or words[-1] == "router_bias":  # its bias is a buffer
         return "router"
     if "experts" in words or "shared" in words:
         return "experts"
