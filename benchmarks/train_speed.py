@@ -180,7 +180,7 @@ class PlainLoop:
             features = self.modules["vit"](batch.patches, batch.grids)
             x = x.index_put((batch.image_index,), self.modules["projector"](features, batch.grids))
         hidden = llm(x, batch.positions, batch.spans.cu_seqlens, batch.spans.max_seqlen)
-        logits = llm.head(hidden[batch.loss_index])
+        logits = torch.nn.functional.linear(hidden[batch.loss_index], llm.head_weight)
         return torch.nn.functional.cross_entropy(logits, batch.targets)
 
 

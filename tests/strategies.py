@@ -16,7 +16,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from curriculum.batch import Batch, lay_out
+from curriculum.batch import Batch, Entry, Ramp, RampShape, lay_out
 from curriculum.curve import ClockUnit, Curve, Piece, Shape, constant
 from curriculum.mixture import Mixture, Node
 from curriculum.words import STATUSES
@@ -27,15 +27,21 @@ Draw = st.DrawFn
 SMALL = st.integers(0, 40).map(lambda n: Fraction(n, 40))
 POSITIVE = st.integers(1, 40).map(lambda n: Fraction(n, 41))
 TAGS = ("!assumed ", "!derived ")
+RAMP_SHAPES: tuple[RampShape, ...] = ("linear", "increments")
 
 # Leaves
 
 
 @st.composite
 def batches(draw: Draw, most_pieces: int = 3) -> Batch:
-    """Draw a batch; marks rise, and an entry may hold no step."""
-    entries: list[tuple[int, int, int | None]] = []
+    """Draw a batch, maybe with a ramp; marks rise, and an entry may hold no step."""
+    entries: list[Entry | Ramp] = []
     mark = 0
+    if draw(st.booleans()):
+        ends = draw(st.lists(st.integers(1, 9), min_size=2, max_size=2, unique=True))
+        mark = draw(st.integers(1, 4000))
+        shape = draw(st.sampled_from(RAMP_SHAPES))
+        entries.append(Ramp(shape, ends[0], ends[1], 1, 8, 0, mark))
     for _ in range(draw(st.integers(0, most_pieces - 1))):
         mark += draw(st.integers(1, 4000))
         entries.append((draw(st.integers(1, 9)), draw(st.sampled_from([1, 8, 24])), mark))
@@ -117,6 +123,14 @@ MODULES: Tree = {
     "projector": {"preset": "pixel-shuffle-mlp-proxy"},
     "captioner": {"preset": "tiny-decoder-proxy"},
 }
+OTHER_MODULES: tuple[Tree, ...] = (
+    {},
+    {"llm": {"kind": "llm", "params": "8M", "active_params": "3M", "hidden": 64, "vocab": "1Ki"}},
+    {"vit": {"kind": "vit", "params": "0.4M", "merge": 2}},
+    {"vit": {"kind": "vit", "params": "0.4M"}, "captioner": {"kind": "captioner", "params": "1M"}},
+    {"llm": {"preset": "kimi-k2", "num_layers": 3}, "vit": {"preset": "siglip-so400m-14-384"}},
+)
+"""What stands in a plan instead: sizes that differ, and modules known by counts alone."""
 OPTIMIZERS: Tree = {
     "muon": {
         "kind": "muon",
@@ -129,6 +143,7 @@ OPTIMIZERS: Tree = {
 PART = "part"
 PART_OF: Tree = {"of": "s0", "part": "10% to 35%"}
 GROWTH = 8  # the most that contexts and kept batches grow along a chain
+SQUARE: Tree = {"weight": "1", "over": "text", "reduce": "sqrt"}
 LEAST_STEPS = 30  # of a stage: shares and warm-ups below then hold at least one step
 
 
@@ -149,6 +164,7 @@ class _Drawn:
         self.sources = [f"s{i}" for i in range(draw(st.integers(2, 4)))]
         if draw(st.booleans()):
             self.sources.append(PART)
+        self.vocab = 1024
         self.stages: Tree = {}
         self.roots: dict[str, list[str]] = {}  # the first level of each stage's mixture
 
@@ -170,7 +186,7 @@ class _Drawn:
         return {
             "plan": "drawn",
             "seed": draw(st.integers(0, 3)),
-            "modules": MODULES,
+            "modules": {**MODULES, **draw(st.sampled_from(OTHER_MODULES))},
             "optimizers": OPTIMIZERS,
             "sources": {
                 name: self.source() if name != PART else dict(PART_OF) for name in self.sources
@@ -199,25 +215,37 @@ class _Drawn:
         first, last = draw(st.integers(1, 8)), draw(st.integers(1, 8))
         self.last_seqs = last
         batch: Any = {"seqs": last}
-        if draw(st.booleans()):
-            middle = 7 * max(first, last) * self.seq_len + 3
+        context: Tree = {"seq_len": self.seq_len}
+        kind = draw(st.sampled_from(["constant", "constant", "pieces", "pieces", "ramp"]))
+        middle = 7 * max(first, last) * self.seq_len + 3
+        if kind == "pieces":
             until = draw(st.sampled_from([middle, "step 9", "30%"]))
             batch = [{"seqs": first, "until": until}, {"seqs": last}]
+            if not self.may_mark and draw(st.booleans()):
+                context, batch[1] = {}, batch[1] | context
+                batch[0]["seq_len"] = self.seq_len // 2
+        elif kind == "ramp" and first != last:
+            level: Tree = {"by": 1}
+            if draw(st.booleans()):
+                level = {"shape": "linear", "multiple_of": 1}
+            until = draw(st.sampled_from([middle, "30%"]))
+            batch = [{"seqs": {"from": first, "to": last, **level}, "until": until}]
         self.stages["text"] = {
             "init": {"llm": "new"},
             **self.budget(max(first, last) * self.seq_len, max(first, last), batch),
             "train": ["llm"],
             "optimizer": "muon",
-            "loss": {"next_token": draw(st.sampled_from(["1", "0.5"]))},
+            "loss": {"next_token": draw(st.sampled_from(["1", "0.5", SQUARE])), "z_loss": "1e-4"},
             "set": {"llm/router": {"bias_rate": self.over_stage(".001", ".0005")}},
             "lr": self.ride("main"),
-            "seq_len": self.seq_len,
+            **context,
             "batch": batch,
-            "packing": "best-fit",
+            "packing": draw(st.sampled_from(["best-fit", "concat", "concat-across"])),
             "rope": {"llm": self.rope()},
             "mixture": self.mixture("text"),
+            "ema": draw(st.sampled_from(["none", {"decay": ".995"}])),
         }
-        if draw(st.booleans()):
+        if not context or draw(st.booleans()):  # a scaling cannot read a context that changes
             self.stages["text"]["target_seq_len"] = "1Mi"
 
     def rope(self) -> Tree:
@@ -335,6 +363,9 @@ class _Drawn:
         if draw(st.booleans()):
             stage["set"] = {"llm/router": {"bias_rate": "0"}}
         if draw(st.booleans()):
+            self.vocab += 16
+            stage["reshape"] = {"llm": {"vocab": self.vocab}}
+        if draw(st.booleans()):
             stage["loss.next_token"] = self.over_stage("1", "0.25")
         stage |= self.budget(seqs * seq_len, seqs, {})
         self.stages[name] = stage
@@ -344,7 +375,8 @@ class _Drawn:
         """Average the last stage with the first, or with itself, and go on from there."""
         draw = self.draw
         soup: Tree = {"average": "text", "last": draw(st.integers(2, 4)), "every": "3 steps"}
-        if last != "text":
+        is_alike = not any("reshape" in stage for stage in self.stages.values())
+        if last != "text" and is_alike:
             weights = draw(st.sampled_from([(".9", ".1"), ("1/3", "2/3")]))
             soup = draw(
                 st.sampled_from(
@@ -358,7 +390,7 @@ class _Drawn:
         if draw(st.booleans()):
             self.stages["after"] = {
                 "init": draw(st.sampled_from(["soup", {"llm": soup}])),
-                "keep": last,
+                "keep": last if is_alike else "text",
                 "tokens": LEAST_STEPS * seqs * self.seq_len * GROWTH,
                 "train": ["llm"],
                 "lr": "0.0001",
@@ -569,17 +601,19 @@ def changed(tree: Any, path: tuple[str | int, ...], value: Any) -> Any:
 
 def enlarged(tree: Any, seqs: int, seq_len: int, key: str = "") -> Any:
     """Return the plan of which `scale: {tokens: 1/(seqs seq_len), ...}` makes this one again."""
-    if isinstance(tree, dict):
-        return {k: enlarged(v, seqs, seq_len, k) for k, v in tree.items()}
+    if isinstance(tree, dict):  # the ends of a ramp are as large as what it ramps
+        return {k: enlarged(v, seqs, seq_len, key if key == "seqs" else k) for k, v in tree.items()}
     if isinstance(tree, list):
         return [enlarged(v, seqs, seq_len, key) for v in tree]
     if isinstance(tree, int):
         if key == "seqs":
             return tree * seqs
-        if key == "seq_len":
+        if key in ("seq_len", "original"):
             return tree * seq_len
         if key in ("tokens", "for", "until", "timescale", "half_life"):
             return tree * seqs * seq_len
+    if key == "target_seq_len":
+        return f"{seq_len}Mi"  # of 1Mi
     if isinstance(tree, str) and "@" in tree:
         stage, _, mark = tree.partition("@")
         if mark.isdigit():

@@ -19,12 +19,17 @@ LEAVES = (
     "curve.py",
     "batch.py",
     "mixture.py",
+    "layout.py",
     "polynomial.py",
     "rope.py",
     "rope_scaling.py",
     "graph.py",
     "data/draws.py",
+    "models/counted_shape.py",
+    "models/dense_shape.py",
     "models/presets.py",
+    "models/published_llms.py",
+    "models/published_vision.py",
     "models/shapes.py",
 )
 READERS = ("check/*", "simulate/*", "train/*", "data/*", "models/*")

@@ -34,10 +34,7 @@ def test_a_group_reads_the_tokens_it_says(of_a: int, of_b: int, tokens: int) -> 
     found = mixture({"rising": rising, "falling": falling}, tokens=tokens)
     (rising_a,) = [path for path in found.end_shares() if path == "rising/a"]
     parts = {
-        path: sum(
-            (s.batch_seqs * s.seq_len * s.nodes[path].sum_before(s.end_step - s.first_step))
-            for s in found.segments
-        )
+        path: sum(found.part_of(s, s.nodes[path]) for s in found.segments)
         for path in (rising_a, "falling/b")
     }
     over = found.batch.tokens_before(found.steps) - tokens

@@ -158,6 +158,8 @@ def test_digests_cover_weights_and_parents_and_not_what_became_of_them() -> None
     assert digest(init={"average": {"a": ".8", "b": ".2"}}) != here
     assert digest(init={"average": {"a": ".9", "c": ".1"}}) != here
     assert digest(init={"average": {"a@50%": ".9", "b": ".1"}}) != here
+    steps = [digest(init={"average": {f"a@step {n}": ".9", "b": ".1"}}) for n in (4, 5)]
+    assert len({here, *steps}) == 3  # the rate of `a` is constant: 4 steps and 5 read the same
 
 
 def test_a_stage_behind_an_average_has_another_digest_when_a_parent_changes() -> None:

@@ -193,7 +193,7 @@ CHANGES = [
     ("carry-map", "carry: all", "carry: {}", "wrong-type@30:12"),
     ("init-{}", "init: {llm: new}", "init: {}", "wrong-value@16:11"),
     ("init-list", "init: {llm: new}", "init: [llm]", "wrong-type@16:11"),
-    ("init-nested", "init: {llm: new}", "init: {llm: {new: 1}}", "wrong-type@16:17"),
+    ("init-nested", "init: {llm: new}", "init: {llm: {new: 1}}", "unknown-key@16:18"),
     ("init-unknown-module", "init: {llm: new}", "init: {vit: new}", "unknown-module@16:11"),
     ("two-budgets", "tokens: 1M", "tokens: 1M\n    steps: 3", "one-budget@18:5"),
     ("round-up", "tokens: 1M", "tokens: 1M\n    round: sideways", "wrong-value@18:12"),

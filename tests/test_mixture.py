@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curriculum.batch import lay_out
+from curriculum.batch import Ramp, lay_out
 from curriculum.curve import Curve, Piece, constant
 from curriculum.data.draws import Draws, ShareSegment, compile_draws
 from curriculum.mixture import Mixture, Node, rest_of
@@ -169,12 +169,13 @@ def drawn(mixture: Mixture) -> Draws:
         names,
         [
             ShareSegment(
-                s.first_step,
-                s.end_step,
-                s.batch_seqs,
+                first,
+                end,
+                piece.batch_seqs,
                 tuple(s.sources[name].coefficients() for name in names),
             )
             for s in mixture.segments
+            for first, end, piece in mixture.batch.runs(s.first_step, s.end_step)
         ],
     )
 
@@ -228,3 +229,51 @@ def test_a_mixture_decides_its_draws_no_later_than_it_is_left(
         ideal = mixture.ideal_seqs(step)
         after = mixture.ideal_seqs(reach)
         assert all(x.denominator == 1 or after[n] >= -(-x // 1) for n, x in ideal.items())
+
+
+@given(
+    st.lists(st.integers(-9, 9), min_size=1, max_size=4),
+    st.integers(0, 50),
+    st.integers(1, 9),
+    st.integers(1, 9),
+)
+def test_a_polynomial_read_on_in_other_steps_is_the_same(
+    numerators: list[int], start: int, stride: int, unit: int
+) -> None:
+    def at(x: Fraction) -> Fraction:
+        total, product = Fraction(0), Fraction(1)
+        for k, c in enumerate(numerators):
+            total += c * product
+            product *= (x - k) / (k + 1)
+        return total / 7
+
+    moved = Polynomial(tuple(numerators), 7).moved(start, stride, unit)
+    for i in range(6):
+        exact = at(Fraction(start + i * stride, unit))
+        assert moved.part(i + 1, i + 1) - moved.part(i, i) == exact
+
+
+def test_a_share_that_moves_over_a_ramp_is_summed_level_by_level() -> None:
+    batch = lay_out([Ramp("increments", 1, 40, 1, 8, 0, 9000), (40, 8, None)])
+    steps, tokens = 60, batch.tokens_before(60)
+    rising = Curve((Piece("linear", "tokens", 0, 0, tokens, Fraction(0), Fraction(1, 2)),))
+    tree = (Node("a", rising, "a"), Node("b", None, "b"))
+    mixture = Mixture(tree, batch, steps, tokens)
+    assert len(mixture.segments) == len([s for s in batch.breaks() if s < steps])
+    read = Fraction(0)
+    for step in range(steps):
+        assert mixture.ideal_seqs(step)["a"] == read
+        share = Fraction(batch.tokens_before(step), 2 * tokens)
+        assert mixture.ratios(step)["a"] == float(share)
+        read += batch.piece_at(step).batch_seqs * share
+    assert mixture.ideal_seqs(steps)["a"] == read
+    assert mixture.ideal_tokens(steps)["a"] == 8 * read
+
+
+def test_constant_shares_over_a_ramp_are_one_segment() -> None:
+    batch = lay_out([Ramp("increments", 1, 40, 1, 8, 0, 9000), (40, 16, None)])
+    tree = (Node("a", constant(Fraction(1, 3)), "a"), Node("b", None, "b"))
+    mixture = Mixture(tree, batch, 60, batch.tokens_before(60))
+    assert len(mixture.segments) == 1
+    assert mixture.ideal_tokens(55)["a"] == Fraction(batch.tokens_before(55), 3)
+    assert mixture.ideal_seqs(55)["b"] == Fraction(2 * batch.seqs_before(55), 3)

@@ -7,7 +7,8 @@ share of its stage.
 from dataclasses import dataclass
 from math import ceil
 
-from curriculum.batch import Batch, lay_out
+from curriculum.batch import Batch, Ramp, RampShape, lay_out
+from curriculum.batch import Entry as Marked
 from curriculum.compile_batch import Entry, entries_of
 from curriculum.compile_state import Kept, State
 from curriculum.nodes import UNSCALED
@@ -17,7 +18,7 @@ from curriculum.units import LARGEST, count_in_words, decimal_words, rounded_in_
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class Laid:
     """The batch and the steps of a stage, through the proxy's scale and without."""
 
     budget: Budget
@@ -25,9 +26,11 @@ class Layout:
     steps: int
     full_batch: Batch
     full_steps: int
+    entries: list[Entry]
+    full_entries: list[Entry]
 
 
-def layout_of(state: State, spec: StageSpec, kept: Kept | None) -> Layout | None:
+def laid_of(state: State, spec: StageSpec, kept: Kept | None) -> Laid | None:
     """Lay out the batch twice, through the proxy's scale and without, and count the steps."""
     assert spec.budget is not None
     if kept and spec.seq_len and spec.batch is None:
@@ -43,13 +46,16 @@ def layout_of(state: State, spec: StageSpec, kept: Kept | None) -> Layout | None
     marked = _marked(entries, asked, full)
     if not _marks_rise(state, spec, marked, asked):
         return None
-    batch, full_batch = lay_out(marked), lay_out(full)
-    return Layout(
+    full_batch = lay_out(full)
+    batch = full_batch if marked == full else lay_out(marked)
+    return Laid(
         Budget(_budget_words(spec.budget, asked, batch), asked, spec.round_down),
         batch,
         _steps(batch, asked, spec.round_down),
         full_batch,
         max(1, _steps(full_batch, full_asked, spec.round_down)),
+        entries,
+        full_entries,
     )
 
 
@@ -65,14 +71,14 @@ def _can_be_counted(state: State, spec: StageSpec, budget: Quantity, asked: int)
     return False
 
 
-def holds_a_step(state: State, spec: StageSpec, layout: Layout) -> bool:
+def holds_a_step(state: State, spec: StageSpec, laid: Laid) -> bool:
     """Say whether a budget fills a step, and report it where it does not."""
-    if layout.steps >= 1:
+    if laid.steps >= 1:
         return True
     state.report(
         "shorter-than-a-step",
-        f"stage `{spec.name.text}` asks for {layout.budget.words}, less than one step "
-        f"of {rounded_in_words(layout.batch.pieces[0].tokens_per_step)} tokens",
+        f"stage `{spec.name.text}` asks for {laid.budget.words}, less than one step "
+        f"of {rounded_in_words(laid.batch.pieces[0].tokens_per_step)} tokens",
         spec.budget[1].span if spec.budget else spec.span,
         "ask for more, or make the batch smaller",
     )
@@ -87,36 +93,51 @@ def _asked(
     if unit == "tokens" and quantity.amount.unit == "tokens":
         return quantity.scaled_tokens, ceil(quantity.amount.value)
     value = int(quantity.amount.value)
-    if unit == "seqs":
-        full_asked = value * full[0][1]
-    else:
-        full_asked = lay_out(_marked(full, None, None)).tokens_before(value)
+    full_marked = _marked(full, None, None)
+    full_asked = _tokens_at(lay_out(full_marked), unit, value)
     if quantity.scale == UNSCALED:
-        laid = lay_out(_marked(entries, None, _marked(full, None, None)))
-        return (value * entries[0][1] if unit == "seqs" else laid.tokens_before(value)), full_asked
+        marked = _marked(entries, None, full_marked)
+        asked = full_asked if marked == full_marked else _tokens_at(lay_out(marked), unit, value)
+        return asked, full_asked
     return ceil(full_asked * quantity.scale.tokens), full_asked
 
 
-Marked = list[tuple[int, int, int | None]]
+def _tokens_at(batch: Batch, unit: str, value: int) -> int:
+    return batch.tokens_at_seqs(value) if unit == "seqs" else batch.tokens_before(value)
 
 
-def _marked(entries: list[Entry], asked: int | None, full: Marked | None) -> Marked:
+Marks = list[Marked | Ramp]
+"""The pieces of the batch, their marks in tokens of the stage."""
+
+
+def _marked(entries: list[Entry], asked: int | None, full: Marks | None) -> Marks:
     """Turn the marks of the entries into tokens of the stage.
 
     `full` are the entries without the proxy's scale; None if `entries` themselves are.
     """
-    marked: Marked = []
-    for index, (seqs, seq_len, until) in enumerate(entries):
+    marked: Marks = []
+    for index, entry in enumerate(entries):
         mark = None
-        if until is not None:
-            whole = None if full is None else full[index][2]
-            mark = _mark_tokens(until, marked, seqs * seq_len, asked, whole)
-        marked.append((seqs, seq_len, mark))
+        if entry.until is not None:
+            whole = None if full is None else _end_of(full[index])
+            mark = _mark_tokens(entry, entry.until, marked, asked, whole)
+        if entry.climb is None:
+            marked.append((entry.batch_seqs, entry.seq_len, mark))
+            continue
+        assert mark is not None
+        start = (_end_of(marked[-1]) or 0) if marked else 0
+        shape: RampShape = "linear" if entry.climb.is_linear else "increments"
+        first, last, by = entry.batch_seqs, entry.climb.last_seqs, entry.climb.by_seqs
+        marked.append(Ramp(shape, first, last, by, entry.seq_len, start, max(start, mark)))
     return marked
 
 
+def _end_of(entry: Marked | Ramp) -> int | None:
+    return entry.until_tokens if isinstance(entry, Ramp) else entry[2]
+
+
 def _mark_tokens(
-    until: Quantity, before: Marked, per_step: int, asked: int | None, full: int | None
+    entry: Entry, until: Quantity, before: Marks, asked: int | None, full: int | None
 ) -> int:
     amount = until.amount
     if amount.unit == "share":
@@ -125,20 +146,22 @@ def _mark_tokens(
         return ceil(amount.value) if full is None else until.scaled_tokens
     if full is not None and until.scale != UNSCALED:
         return ceil(full * until.scale.tokens)  # a mark in steps keeps its place in the stage
-    so_far = lay_out([*before, (1, per_step, None)]).pieces[-1]
-    return so_far.tokens_before + (int(amount.value) - so_far.first_step) * per_step
+    so_far = lay_out([*before, (1, 1, None)]).pieces[-1]
+    steps = int(amount.value) - so_far.first_step
+    return so_far.tokens_before + steps * entry.batch_seqs * entry.seq_len
 
 
-def _marks_rise(state: State, spec: StageSpec, marked: Marked, asked: int) -> bool:
+def _marks_rise(state: State, spec: StageSpec, marked: Marks, asked: int) -> bool:
     """Hold that every piece of the batch has a step: nothing that was said goes unread."""
     assert spec.budget is not None
     tokens = 0
-    for (seqs, seq_len, mark), piece in zip(marked, spec.batch or (), strict=False):
-        until = piece.until
+    for index, piece in enumerate(spec.batch or ()):
+        entry, until = marked[index], piece.until
+        mark = _end_of(entry)
         if until is None or mark is None:
             return True
-        per_step = seqs * seq_len
-        end = tokens - (tokens - mark) // per_step * per_step
+        what = "ramp" if isinstance(entry, Ramp) else "piece"
+        end = _end_step_tokens(marked[: index + 1], tokens)
         wrong = None
         if until.amount.unit == "share" and spec.budget[0] != "tokens":
             wrong = (
@@ -147,14 +170,17 @@ def _marks_rise(state: State, spec: StageSpec, marked: Marked, asked: int) -> bo
             )
         elif mark <= tokens:
             wrong = (
-                f"this piece of the batch ends at {rounded_in_words(max(mark, 0))} tokens, "
+                f"this {what} of the batch ends at {rounded_in_words(max(mark, 0))} tokens, "
                 f"before its first step at {rounded_in_words(tokens)}",
                 "let the marks rise by a step at least, or leave the piece out",
             )
         elif end >= asked:
+            after = (
+                "the last level of its ramp" if what == "ramp" else "the next piece of its batch"
+            )
             wrong = (
                 f"stage `{spec.name.text}` ends at {rounded_in_words(asked)} tokens, "
-                "before the next piece of its batch",
+                f"before {after}",
                 "move the mark, or leave the next piece out",
             )
         if wrong is not None:
@@ -163,6 +189,16 @@ def _marks_rise(state: State, spec: StageSpec, marked: Marked, asked: int) -> bo
             return False
         tokens = end
     return True
+
+
+def _end_step_tokens(marked: Marks, tokens: int) -> int:
+    """Return the tokens at the first step at or after the last mark; `tokens` at its start."""
+    last = marked[-1]
+    if isinstance(last, Ramp):
+        return lay_out([*marked, (1, 1, None)]).pieces[-1].tokens_before
+    seqs, seq_len, mark = last
+    assert mark is not None
+    return tokens - (tokens - mark) // (seqs * seq_len) * seqs * seq_len
 
 
 def _steps(batch: Batch, asked: int, round_down: bool) -> int:

@@ -4,10 +4,12 @@ Everything here is integers: what whole steps make of the budget, and the marks 
 that come from `keep` are those at the step the ancestor was left at.
 """
 
-from curriculum.compile_budget import Layout, holds_a_step, layout_of
+from curriculum.compile_budget import Laid, holds_a_step, laid_of
 from curriculum.compile_clocks import clocks_of, followed_of, rides_of
 from curriculum.compile_init import Inits, init_of
 from curriculum.compile_keep import Keeps, keeps_of
+from curriculum.compile_layout import check_layout, layout_of
+from curriculum.compile_lifecycle import lifecycle_of
 from curriculum.compile_merge import composed_of, is_composing
 from curriculum.compile_outside import outside_of
 from curriculum.compile_points import parents_of
@@ -41,10 +43,13 @@ def draft_stage(state: State, spec: StageSpec) -> Draft | Outside | ComposedStag
     if not _all_said(state, spec, keeps):
         return None
     init = init_of(state, spec)
-    layout = layout_of(state, spec, kept)
-    if init is None or layout is None or not holds_a_step(state, spec, layout):
+    laid = laid_of(state, spec, kept)
+    if init is None or laid is None or not holds_a_step(state, spec, laid):
         return None
-    return _drafted(state, spec, keeps, init, layout)
+    layout = layout_of(spec, kept)
+    if layout is not None:
+        check_layout(state, spec, layout, laid)
+    return _drafted(state, spec, keeps, init, laid)
 
 
 def _drafted(
@@ -52,10 +57,13 @@ def _drafted(
     spec: StageSpec,
     keeps: Keeps,
     inits: Inits,
-    layout: Layout,
+    laid: Laid,
 ) -> Draft | None:
     init, kept = inits.starts, keeps.kept
-    train = train_of(state, spec, kept, init)
+    lifecycle = lifecycle_of(state, spec, kept, init)
+    if lifecycle is None:
+        return None
+    train = train_of(state, spec, kept, init, lifecycle)
     uniform, rides = rides_of(state, spec, kept, keeps.by_module)
     followed = followed_of(uniform, rides, train or ())
     clocks = clocks_of(state, spec, init, followed)
@@ -71,17 +79,19 @@ def _drafted(
         kept=kept,
         train=train,
         count=count,
-        budget=layout.budget,
-        steps=layout.steps,
-        batch=layout.batch,
-        full_batch=layout.full_batch,
-        full_steps=layout.full_steps,
+        layout=layout_of(spec, kept),
+        budget=laid.budget,
+        steps=laid.steps,
+        batch=laid.batch,
+        full_batch=laid.full_batch,
+        full_steps=laid.full_steps,
         uniform_ride=uniform,
         rides=rides,
         clocks=clocks,
         ridden=frozenset(ride.schedule.text for ride in followed if ride.schedule),
         seed=seed,
         own_seed=own_seed,
+        lifecycle=lifecycle,
         kept_by=keeps.by_module,
         among=inits.among,
     )
@@ -107,7 +117,8 @@ def _all_said(state: State, spec: StageSpec, keeps: Keeps) -> bool:
     kept = keeps.kept
     said = {
         "train": spec.train, "optimizer": spec.optimizer, "loss": spec.loss,
-        "lr": spec.lr or spec.lr_by_target, "seq_len": spec.seq_len, "batch": spec.batch,
+        "lr": spec.lr or spec.lr_by_target, "batch": spec.batch,
+        "seq_len": spec.seq_len or (spec.batch[0].seq_len if spec.batch else None),
         "packing": spec.packing, "rope": spec.rope, "mixture": spec.mixture,
     }  # fmt: skip
     if spec.keep is not None and kept is None:

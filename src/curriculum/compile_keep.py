@@ -26,7 +26,8 @@ def keeps_of(state: State, spec: StageSpec) -> Keeps:
     if outside is not None and reaches(state, spec, outside.name):
         given = state.spec.stages[outside.name].checkpoint
         assert given is not None
-        seq_len = given.seq_len if spec.seq_len is None else spec.seq_len
+        says_context = spec.seq_len or (spec.batch and spec.batch[0].seq_len)
+        seq_len = spec.seq_len if says_context else given.seq_len
         rope = given.rope if spec.rope is None else spec.rope
         facts = replace(spec, keep=None, seq_len=seq_len, rope=rope)
         return Keeps(facts, None, _by_module(state, spec), outside.name)

@@ -181,7 +181,7 @@ def _is_last(state: State, end: int, ends: frozenset[int]) -> bool:
     """Say whether a clock surely ends with a rider: a stage that was refused might ride on."""
     implicit = sum("+" in name for name in state.composed)
     known = len(state.drafts) + len(state.outside) + len(state.composed) - implicit
-    return end == max(ends) and known == len(state.spec.stages)
+    return end == max(ends, default=None) and known == len(state.spec.stages)
 
 
 def _ends(state: State, schedule: str, instance: str) -> frozenset[int]:

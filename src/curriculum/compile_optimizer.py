@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 
+from curriculum.compile_lifecycle import parts_in
 from curriculum.compile_state import Draft, State
 from curriculum.errors import did_you_mean
+from curriculum.models.adapters import PART
 from curriculum.plan import OptimizerRule
 from curriculum.spec import Number, OptimizerSpec, Word
 from curriculum.words import OPTIMIZER_DEFAULTS
@@ -20,11 +22,11 @@ def compile_optimizer(state: State, draft: Draft) -> dict[str, OptimizerRule]:
             by_word.setdefault(word.text, []).append(module)
     rules: dict[str, OptimizerRule] = {}
     for name, followers in by_word.items():
-        rules |= _rules(state, words[name], followers)
+        rules |= _rules(state, draft, words[name], followers)
     return dict(sorted(rules.items()))
 
 
-def _rules(state: State, word: Word, modules: list[str]) -> dict[str, OptimizerRule]:
+def _rules(state: State, draft: Draft, word: Word, modules: list[str]) -> dict[str, OptimizerRule]:
     """Return the rules that one optimizer has for modules, and for parts of them that differ."""
     if (spec := optimizer_named(state, word)) is None:
         return {}
@@ -32,16 +34,14 @@ def _rules(state: State, word: Word, modules: list[str]) -> dict[str, OptimizerR
     rules = {module: _rule(state, spec, {}) for module in modules}
     for name, part_spec in spec.parts.items():
         module, _, part = name.partition("/")
-        if module not in state.modules or (
-            part and part not in state.modules[module].shape.parts()
-        ):
+        if module not in state.modules or (part and part not in _parts(state, draft, module)):
             state.report(
                 "unknown-part",
                 f"there is no module or part `{name}`",
                 part_spec.name.span,
                 did_you_mean(name, _targets(state)),
             )
-        elif module in modules:
+        elif module in modules and (not part or part in parts_in(state, draft, module)):
             rules[name] = _rule(state, part_spec, spec.values)
     return rules
 
@@ -69,6 +69,12 @@ def _optimizer_word(state: State, draft: Draft, module: str) -> Word | None:
         now = kept[0]
     known[draft.name, module] = known.get((now.name, module), now.spec.optimizer)
     return known[draft.name, module]
+
+
+def _parts(state: State, draft: Draft, module: str) -> tuple[str, ...]:
+    """Return the parts that a module has somewhere in the plan."""
+    here = parts_in(state, draft, module) if module in draft.init else ()
+    return (*state.modules[module].shape.parts(), *here, PART)
 
 
 def _targets(state: State) -> list[str]:

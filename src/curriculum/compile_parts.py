@@ -6,10 +6,18 @@ from math import floor
 
 from curriculum.compile_state import State
 from curriculum.errors import did_you_mean
-from curriculum.models.presets import shape_of
+from curriculum.models.presets import counted_shape, shape_of
+from curriculum.models.shapes import Shape
 from curriculum.nodes import Scalar, shown, walk
 from curriculum.plan import Module, Provenance, Source
-from curriculum.spec import MixSpec, OptimizerSpec, PlanSpec, SourceSpec, points_of
+from curriculum.spec import (
+    MixSpec,
+    ModuleSpec,
+    OptimizerSpec,
+    PlanSpec,
+    SourceSpec,
+    points_of,
+)
 from curriculum.units import decimal_words
 from curriculum.words import OPTIMIZER_DEFAULTS
 
@@ -18,12 +26,11 @@ def compile_modules(state: State) -> dict[str, Module]:
     """Give every module its shape."""
     modules = {}
     for name, spec in state.spec.modules.items():
+        preset = spec.preset.text if spec.preset else None
         try:
-            shape = shape_of(spec.preset.text, spec.overrides)
+            modules[name] = Module(name, preset, _shape(spec))
         except ValueError as error:
             state.report("module-shape", str(error), spec.span)
-            continue
-        modules[name] = Module(name, spec.preset.text, shape)
     kinds: dict[str, str] = {}
     for name, module in modules.items():
         if (other := kinds.setdefault(module.shape.kind, name)) != name:
@@ -34,6 +41,13 @@ def compile_modules(state: State) -> dict[str, Module]:
                 "keep one of them",
             )
     return modules
+
+
+def _shape(spec: ModuleSpec) -> Shape:
+    if spec.preset is not None:
+        return shape_of(spec.preset.text, spec.overrides)
+    assert spec.kind is not None
+    return counted_shape(spec.kind.text, spec.overrides)
 
 
 def compile_sources(state: State) -> dict[str, Source]:

@@ -41,7 +41,7 @@ def compile_rope(state: State, draft: Draft, target: int | None) -> dict[str, Ro
             found = rope_changed(state, draft, known, dotted[1:], key, node)
             if found is not None:
                 said[found[0]] = found[1], key.span
-    _check_factors(state, said)
+    _check_factors(state, draft, said)
     if draft.spec.rope is not None or "rope" not in draft.spec.said:
         _check_all_said(state, draft, {*kept, *said})
     whole = kept | {name: rope for name, (rope, _) in said.items() if rope is not None}
@@ -75,9 +75,9 @@ def contexts_of(draft: Draft) -> tuple[int, ...]:
     return tuple(dict.fromkeys(piece.seq_len for piece in pieces))
 
 
-def _check_factors(state: State, said: dict[str, tuple[Rope | None, Span]]) -> None:
+def _check_factors(state: State, draft: Draft, said: dict[str, tuple[Rope | None, Span]]) -> None:
     for name, (rope, span) in said.items():
-        shape = llm_shape(state, module_of(name))
+        shape = llm_shape(state, draft, module_of(name))
         if rope is None or not isinstance(rope.scaling, LongRope) or shape is None:
             continue
         pairs, factors = shape.rope_head_dim // 2, len(rope.scaling.short)
@@ -89,7 +89,7 @@ def _check_factors(state: State, said: dict[str, tuple[Rope | None, Span]]) -> N
 def _check_all_said(state: State, draft: Draft, names: set[str]) -> None:
     said = dict.fromkeys(names, Rope(None))
     for module in draft.init:
-        shape = llm_shape(state, module)
+        shape = llm_shape(state, draft, module)
         if shape is None or module in names:
             continue
         layers = ropes_by_layer(said, module, shape.rope_layers(), shape.rope_parts())
@@ -111,7 +111,7 @@ def _without_unread(
     """Leave out what all parts of a module replace; report it where the stage says it."""
     read = dict(ropes)
     for module in [name for name in ropes if "/" not in name]:
-        shape = llm_shape(state, module)
+        shape = llm_shape(state, draft, module)
         others = {name: rope for name, rope in ropes.items() if name != module}
         if shape is None or not any(module_of(name) == module for name in others):
             continue

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from curriculum.compile_lifecycle import shape_in
 from curriculum.compile_state import Draft, State
 from curriculum.errors import Span, ValueProblem
 from curriculum.models.shapes import Shape
@@ -42,7 +43,7 @@ def rope_of(state: State, spec: RopeSpec) -> Rope | None:
 def _turns(state: State, draft: Draft, name: str, span: Span) -> bool:
     """Say whether a stage may set the RoPE of a module or part, and report where it may not."""
     module, _, part = name.partition("/")
-    shape = llm_shape(state, module)
+    shape = llm_shape(state, draft, module)
     if module not in draft.init:
         message = f"stage `{draft.name}` has no module `{module}`"
     elif module in state.modules and shape is None:
@@ -101,9 +102,10 @@ def module_of(name: str) -> str:
     return name.partition("/")[0]
 
 
-def llm_shape(state: State, module: str) -> Shape | None:
-    """Return the shape of a language model; None where it is none, or not known."""
-    shape = state.modules[module].shape if module in state.modules else None
+def llm_shape(state: State, draft: Draft, module: str) -> Shape | None:
+    """Return the shape that a language model has in a stage; None where it is none, or unknown."""
+    sizes = draft.lifecycle.sizes
+    shape = shape_in(state, module, sizes) if module in state.modules else None
     return shape if shape is not None and shape.kind == "llm" else None
 
 
@@ -125,7 +127,7 @@ def rope_changed(
         spec = read_rope_of(reader, name, node)
         return name, None if spec is None else rope_said(state, draft, name, spec)
     module = module_of(name)
-    if name not in known and (module not in known or not _is_part(state, name)):
+    if name not in known and (module not in known or not _is_part(state, draft, name)):
         _report_unreached(state, key)
         return None
     rope = known.get(name, known.get(module))
@@ -164,7 +166,7 @@ def _report_unreached(state: State, key: Key) -> None:
     state.report("dotted-key", message, key.span, EXAMPLE)
 
 
-def _is_part(state: State, name: str) -> bool:
+def _is_part(state: State, draft: Draft, name: str) -> bool:
     module, _, part = name.partition("/")
-    shape = llm_shape(state, module)
+    shape = llm_shape(state, draft, module)
     return shape is not None and part in shape.rope_parts()

@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 from curriculum.compile_state import Draft, State
+from curriculum.curve import ClockUnit
 from curriculum.errors import Span
 from curriculum.mixture import Node, exact_sum
 from curriculum.spec import CurveSpec, MixSpec, Number
@@ -55,8 +56,12 @@ def corners(draft: Draft, siblings: tuple[Node, ...]) -> list[tuple[int, int]]:
     moving = [n.ratio for n in siblings if n.ratio is not None and not n.ratio.is_constant()]
     if not moving:
         return [(0, 0)]
-    breaks = {0, draft.steps - 1, *draft.batch.breaks()}
-    breaks.update(step for ratio in moving for step in ratio.breaks())
+    breaks = {0, draft.steps - 1}.union(*(ratio.breaks() for ratio in moving))
+    units: set[ClockUnit] = {
+        p.unit for ratio in moving for p in ratio.pieces if p.shape != "constant"
+    }
+    if len(units) > 1:  # a sum of both is linear only where all steps have as many tokens
+        breaks.update(draft.batch.breaks())
     steps = sorted({s for b in breaks for s in (b - 1, b, b + 1) if 0 <= s < draft.steps})
     found = [(step, draft.batch.tokens_before(step)) for step in steps]
     return [*found, (draft.steps, draft.budget.tokens)]

@@ -4,12 +4,14 @@ All budgets are known here, so open pieces know where their schedule ends, and e
 compiled, so `current`, `keep` and `replay` have something to read.
 """
 
+from curriculum.compile_layout import layout_in_plan
+from curriculum.compile_loss import compile_loss
 from curriculum.compile_lr import compile_lr
 from curriculum.compile_mixture import compile_mixture
 from curriculum.compile_optimizer import compile_optimizer
 from curriculum.compile_rope import compile_rope, target_of
 from curriculum.compile_state import Draft, State
-from curriculum.compile_values import compile_loss, compile_settings
+from curriculum.compile_values import compile_settings
 from curriculum.plan import Stage
 
 DOTTED = ("rope", "set", "loss", "lr", "mixture")
@@ -23,7 +25,7 @@ def finish_stage(state: State, draft: Draft) -> Stage | None:
         return None
     _check_dotted(state, draft)
     lr, rides = compile_lr(state, draft)
-    loss = compile_loss(state, draft)
+    loss, loss_rules = compile_loss(state, draft)
     settings = compile_settings(state, draft)
     target_seq_len = target_of(state, draft)
     rope = compile_rope(state, draft, target_seq_len)
@@ -50,8 +52,11 @@ def finish_stage(state: State, draft: Draft) -> Stage | None:
         seed=draft.seed,
         own_seed=draft.own_seed,
         target_seq_len=target_seq_len,
+        loss_rules=loss_rules,
+        lifecycle=draft.lifecycle,
         status=draft.spec.status.text if draft.spec.status else "main",
         among=draft.among,
+        layout=layout_in_plan(draft.layout),
     )
 
 

@@ -9,9 +9,10 @@ from curriculum.clock import Clock, Rider
 from curriculum.compile_trees import Trees
 from curriculum.composed import ComposedStage, origins
 from curriculum.errors import Diagnostic, Related, Severity, Span
+from curriculum.lifecycle import Lifecycle
 from curriculum.nodes import Map
 from curriculum.plan import Budget, Checkpoint, Module, Source, Stage, Start, UnknownStage
-from curriculum.spec import PlanSpec, RideSpec, StageSpec, Word
+from curriculum.spec import LayoutSpec, PlanSpec, RideSpec, StageSpec, Word
 from curriculum.spec_reader import is_misspelt
 
 
@@ -37,12 +38,14 @@ class Draft:
     batch: Batch
     full_batch: Batch  # without the proxy's scale
     full_steps: int
+    layout: LayoutSpec | None
     uniform_ride: RideSpec | None  # one ride for all trained modules
     rides: Mapping[str, RideSpec]
     clocks: Mapping[str, Clock]  # by schedule, where it stands when the stage begins
     ridden: frozenset[str]  # the schedules that this stage rides on
     seed: int
     own_seed: bool
+    lifecycle: Lifecycle
     kept_by: "Mapping[str, Kept]" = field(default_factory=dict)  # by module, where not `kept`
     among: Mapping[str, tuple[Start, ...]] = field(default_factory=dict)
 
@@ -94,6 +97,7 @@ class State:
     clock_ends: dict[tuple[str, str], frozenset[int]] = field(default_factory=dict)
     trees: Trees = field(default_factory=Trees)
     notes: list[Diagnostic] = field(default_factory=list)  # what is told and stops nothing
+    ramp_levels: int = 0  # of all batches so far
 
     def is_declared(self, section: str, name: str) -> bool:
         """Say whether the text declares a name, also where it could not be read."""

@@ -2,20 +2,29 @@
 
 from collections.abc import Mapping
 
+from curriculum.compile_lifecycle import shape_in
 from curriculum.compile_state import Draft, Kept, State
 from curriculum.errors import did_you_mean
+from curriculum.lifecycle import Lifecycle
+from curriculum.models.adapters import PART
 from curriculum.plan import Start
 from curriculum.spec import StageSpec, Word
 
 
 def train_of(
-    state: State, spec: StageSpec, kept: Kept | None, init: Mapping[str, Start]
+    state: State,
+    spec: StageSpec,
+    kept: Kept | None,
+    init: Mapping[str, Start],
+    lifecycle: Lifecycle,
 ) -> tuple[str, ...] | None:
     """Return the modules and parts that a stage trains, by name; None where that is refused."""
     if spec.train is None:
         assert kept is not None
-        return _kept_train(state, spec, kept[0], init)
-    targets = [word.text for word in spec.train if _can_be_trained(state, spec, word, init)]
+        return _kept_train(state, spec, kept[0], init, lifecycle)
+    targets = [
+        word.text for word in spec.train if _can_be_trained(state, spec, word, init, lifecycle)
+    ]
     if not spec.train:
         state.report(
             "trains-nothing", "a stage trains at least one module", spec.span, "train: [llm]"
@@ -24,9 +33,14 @@ def train_of(
 
 
 def _kept_train(
-    state: State, spec: StageSpec, kept: Draft, init: Mapping[str, Start]
+    state: State, spec: StageSpec, kept: Draft, init: Mapping[str, Start], lifecycle: Lifecycle
 ) -> tuple[str, ...] | None:
-    left = tuple(target for target in kept.train if target.partition("/")[0] in init)
+    left = tuple(
+        target
+        for target in kept.train
+        if (module := target.partition("/")[0]) in init
+        and (target != f"{module}/{PART}" or module in lifecycle.adapters)
+    )
     if not left:
         state.report(
             "trains-nothing",
@@ -37,7 +51,9 @@ def _kept_train(
     return left or None
 
 
-def _can_be_trained(state: State, spec: StageSpec, word: Word, init: Mapping[str, Start]) -> bool:
+def _can_be_trained(
+    state: State, spec: StageSpec, word: Word, init: Mapping[str, Start], lifecycle: Lifecycle
+) -> bool:
     module, _, part = word.text.partition("/")
     if module not in init:
         state.report(
@@ -47,7 +63,10 @@ def _can_be_trained(state: State, spec: StageSpec, word: Word, init: Mapping[str
             f"it has {', '.join(init) or 'none'}",
         )
         return False
-    parts = tuple(state.modules[module].shape.parts()) if module in state.modules else (part,)
+    parts: tuple[str, ...] = (part,)
+    if module in state.modules:
+        shape = shape_in(state, module, lifecycle.sizes)
+        parts = (*shape.parts(), *lifecycle.parts_of(module))
     if part and part not in parts:
         state.report(
             "unknown-part", f"`{module}` has no part `{part}`", word.span, did_you_mean(part, parts)

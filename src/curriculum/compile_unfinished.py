@@ -8,6 +8,7 @@ from curriculum.compile_state import State
 from curriculum.nodes import Node
 from curriculum.spec import Point, StageSpec
 from curriculum.spec_curve import read_curve, read_ride
+from curriculum.spec_loss import read_term
 from curriculum.spec_mixture import read_ratio
 from curriculum.spec_reader import SpecReader
 from curriculum.spec_rope import check_rope_below
@@ -50,7 +51,9 @@ def _check_value(state: State, dotted: tuple[str, ...], node: Node) -> None:
             read_ride(reader, node)
         case "mixture":
             read_ratio(reader, node)
-        case "loss" | "set":
+        case "loss" if len(dotted) == 2:
+            read_term(reader, dotted[1], node)
+        case "set":
             read_curve(reader, node)
 
 

@@ -1,4 +1,4 @@
-"""Values over a stage alone: the weights of its losses, and what it sets in its modules
+"""Values over a stage alone, and what a stage sets in its modules
 
 What is not said stands at the value where the ancestor was left.
 """
@@ -9,41 +9,14 @@ from fractions import Fraction
 from curriculum.clock import Clock
 from curriculum.compile_state import Draft, State
 from curriculum.curve import Curve, constant
-from curriculum.errors import Span, did_you_mean
+from curriculum.errors import Span
 from curriculum.extent import Ground, Refused
 from curriculum.plan import Stage
 from curriculum.riding import Reading, lay_on_clock
 from curriculum.spec import CurveSpec
 from curriculum.spec_curve import read_curve
 from curriculum.spec_reader import SpecReader
-from curriculum.words import SETTINGS
-
-
-def compile_loss(state: State, draft: Draft) -> dict[str, Curve | None]:
-    """Return the weight of every loss term; None where it is unknown."""
-    curves: dict[str, Curve | None] = {}
-    if draft.spec.loss is not None:
-        curves = {t: on_stage(state, draft, spec) for t, spec in draft.spec.loss.items()}
-        if not draft.spec.loss:
-            state.report("no-loss", "a stage has at least one loss term", draft.spec.span)
-    elif draft.kept:
-        kept = state.stages[draft.kept[0].name]
-        curves = _left_all(kept.loss, kept, draft.kept[1])
-    reader = SpecReader(state.problems)
-    for dotted, key, node in draft.spec.dotted:
-        if dotted[0] != "loss":
-            continue
-        term = ".".join(dotted[1:])
-        if term not in curves:
-            state.report(
-                "dotted-key",
-                f"no loss term `{term}` is kept",
-                key.span,
-                did_you_mean(term, list(curves)),
-            )
-        elif (spec := read_curve(reader, node)) is not None:
-            curves[term] = on_stage(state, draft, spec)
-    return dict(sorted(curves.items()))
+from curriculum.words import SETTINGS, SHARES
 
 
 def compile_settings(state: State, draft: Draft) -> dict[str, Curve | None]:
@@ -55,7 +28,7 @@ def compile_settings(state: State, draft: Draft) -> dict[str, Curve | None]:
             kept = draft.kept_of(module)
             if kept is not None:
                 stage = state.stages[kept[0].name]
-                left = _left_all(stage.settings, stage, kept[1])
+                left = left_all(stage.settings, stage, kept[1])
                 curves |= {n: c for n, c in left.items() if _module_of(n) == module}
     reader = SpecReader(state.problems)
     for dotted, key, node in draft.spec.dotted:
@@ -68,12 +41,20 @@ def compile_settings(state: State, draft: Draft) -> dict[str, Curve | None]:
     for target, values in said.items():
         for name, spec in values.items():
             if _may_set(state, draft, target, name, spec.span):
-                curves[f"{target}.{name}"] = on_stage(state, draft, spec)
+                curve = on_stage(state, draft, spec)
+                if name in SHARES and curve is not None and not _is_share(curve):
+                    message = f"`{name}` lies in 0..1, 1 left out, all along"
+                    state.report("wrong-value", message, spec.span)
+                curves[f"{target}.{name}"] = curve
     return dict(sorted(curves.items()))
 
 
+def _is_share(curve: Curve) -> bool:
+    return all(0 <= end < 1 for piece in curve.pieces for end in (piece.a, piece.b))
+
+
 def _module_of(setting: str) -> str:
-    """Return the module of `MODULE/PART.NAME`."""
+    """Return the module of a setting: of `llm/router.bias_rate`, and of `vit.drop_path`."""
     return setting.partition(".")[0].partition("/")[0]
 
 
@@ -83,7 +64,8 @@ def _may_set(state: State, draft: Draft, target: str, name: str, span: Span) -> 
         state.report("set-of-absent", f"stage `{draft.name}` has no module `{module}`", span)
         return False
     kind = state.modules[module].shape.kind
-    known = SETTINGS.get(f"{kind}/{part}", ())
+    has = not part or part in state.modules[module].shape.parts()
+    known = SETTINGS.get(f"{kind}/{part}" if part else kind, ()) if has else ()
     if name not in known:
         can = [f"{k}: {', '.join(v)}" for k, v in SETTINGS.items()]
         state.report(
@@ -125,8 +107,9 @@ def value_left(curve: Curve | None, stage: Stage, step: int) -> Fraction | None:
     return Fraction(piece.value(x))
 
 
-def _left_all(
+def left_all(
     curves: Mapping[str, Curve | None], stage: Stage, step: int
 ) -> dict[str, Curve | None]:
+    """Return every curve as the value at which it was left."""
     values = {name: value_left(curve, stage, step) for name, curve in curves.items()}
     return {name: None if value is None else constant(value) for name, value in values.items()}

@@ -100,6 +100,8 @@ class _Digests:
         return {
             "composed": composed.name,
             "averages": {
+                # The step is said too: where no value changes on the way, what a stage says of
+                # its first 26 steps and of its first 27 is the same.
                 module: [
                     [self._parent(s.start), s.start.step, decimal_words(s.weight)] for s in shares
                 ]

@@ -4,12 +4,17 @@ from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
 
-from curriculum.batch import Batch, BatchPiece
 from curriculum.composed import ComposedStage, Share
 from curriculum.curve import Curve, Piece
+from curriculum.layout import Layout
+from curriculum.lifecycle import Lifecycle
+from curriculum.lock_batch import batch_json, read_batch
 from curriculum.lock_rope import read_rope, rope_json
 from curriculum.mixture import Mixture, Node
-from curriculum.models.presets import shape_of
+from curriculum.models.adapters import Adapter
+from curriculum.models.counted_shape import CountedShape, fields_of
+from curriculum.models.presets import counted_shape, shape_of
+from curriculum.objective import LossRule
 from curriculum.plan import (
     Budget,
     Checkpoint,
@@ -62,7 +67,10 @@ def node_extras(node: Node) -> Json:
 def module_json(module: Module) -> Json:
     """Write a module with its whole shape."""
     shape: Any = module.shape  # each kind of shape is a dataclass, their common face is not
-    return {"preset": module.preset, "kind": module.shape.kind, "shape": asdict(shape)}
+    fields = asdict(shape)
+    if isinstance(shape, CountedShape):
+        fields = {name: fields[name] for name in fields_of(shape.kind)}
+    return {"preset": module.preset, "kind": shape.kind, "shape": fields}
 
 
 def source_json(source: Source, with_path: bool = True) -> Json:
@@ -132,7 +140,7 @@ def stage_json(stage: Stage) -> Json:
     """Write a stage, its digest left out."""
     return {
         **fixed_json(stage),
-        "batch": [[p.first_step, p.batch_seqs, p.seq_len] for p in stage.batch.pieces],
+        "batch": batch_json(stage.batch),
         "lr": {t: curve_json(c) for t, c in stage.lr.items()},
         "loss": {t: curve_json(c) for t, c in stage.loss.items()},
         "set": {t: curve_json(c) for t, c in stage.settings.items()},
@@ -141,11 +149,13 @@ def stage_json(stage: Stage) -> Json:
         # No mathematics, so not among what digests cover.
         **({"target_seq_len": stage.target_seq_len} if stage.target_seq_len else {}),
         **_fate_json(stage),
+        **({"layout": asdict(stage.layout)} if stage.layout else {}),
     }
 
 
 def fixed_json(stage: Stage) -> Json:
-    """What is the same at every step of a stage."""
+    """What is the same at every step of a stage; what came later stands only where it is said."""
+    rules = {term: [rule.over, rule.reduce] for term, rule in stage.loss_rules.items()}
     return {
         "name": stage.name,
         "init": {m: [s.stage, s.step, s.carries_state] for m, s in stage.init.items()},
@@ -156,7 +166,22 @@ def fixed_json(stage: Stage) -> Json:
         "packing": stage.packing,
         "seed": stage.seed,
         "own_seed": stage.own_seed,
+        **({"loss_rules": rules} if rules else {}),
+        **({"lifecycle": said} if (said := lifecycle_json(stage.lifecycle)) else {}),
     }
+
+
+def lifecycle_json(lifecycle: Lifecycle) -> Json:
+    """Write what is said of modules on the way, and nothing that is not."""
+    known: Json = {
+        "fresh": list(lifecycle.fresh),
+        "sizes": {m: dict(sizes) for m, sizes in lifecycle.sizes.items()},
+        "rows": dict(lifecycle.rows),
+        "adapters": {m: [a.kind, a.rank, list(a.parts)] for m, a in lifecycle.adapters.items()},
+        "left": dict(lifecycle.left),
+        "ema": None if lifecycle.ema is None else decimal_words(lifecycle.ema),
+    }
+    return {key: value for key, value in known.items() if value}
 
 
 def extent_json(stage: Stage) -> Json:
@@ -197,8 +222,10 @@ def read_node(node: Json) -> Node:
 
 def read_module(name: str, module: Json) -> Module:
     """Read what `module_json` wrote."""
-    shape = {k: v for k, v in module["shape"].items() if k != "kind"}
-    return Module(name, module["preset"], shape_of(module["preset"], shape))
+    preset, fields = module["preset"], module["shape"]
+    if preset is None:
+        return Module(name, None, counted_shape(module["kind"], fields))
+    return Module(name, preset, shape_of(preset, fields))
 
 
 def read_source(name: str, source: Json) -> Source:
@@ -264,17 +291,22 @@ def read_unknown(unknown: Json) -> UnknownStage:
     )
 
 
+def read_lifecycle(said: Json) -> Lifecycle:
+    """Read what `lifecycle_json` wrote."""
+    adapters = said.get("adapters", {})
+    return Lifecycle(
+        tuple(said.get("fresh", ())),
+        said.get("sizes", {}),
+        said.get("rows", {}),
+        {m: Adapter(kind, rank, tuple(on)) for m, (kind, rank, on) in adapters.items()},
+        said.get("left", {}),
+        parse_exact(said["ema"]) if "ema" in said else None,
+    )
+
+
 def read_stage(stage: Json) -> Stage:
     """Read what `stage_json` wrote."""
-    pieces: list[BatchPiece] = []
-    tokens = seqs = 0
-    for first_step, batch_seqs, seq_len in stage["batch"]:
-        if pieces:
-            steps = first_step - pieces[-1].first_step
-            tokens += steps * pieces[-1].tokens_per_step
-            seqs += steps * pieces[-1].batch_seqs
-        pieces.append(BatchPiece(first_step, batch_seqs, seq_len, tokens, seqs))
-    batch = Batch(tuple(pieces))
+    batch = read_batch(stage["batch"])
     words, asked, round_down = stage["budget"]
     return Stage(
         name=stage["name"],
@@ -303,6 +335,9 @@ def read_stage(stage: Json) -> Stage:
         seed=stage["seed"],
         own_seed=stage["own_seed"],
         target_seq_len=stage.get("target_seq_len"),
+        lifecycle=read_lifecycle(stage.get("lifecycle", {})),
+        loss_rules={t: LossRule(*rule) for t, rule in stage.get("loss_rules", {}).items()},
         status=stage.get("status", "main"),
         among=_read_among(stage),
+        layout=Layout(**stage["layout"]) if "layout" in stage else None,
     )

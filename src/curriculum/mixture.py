@@ -14,7 +14,7 @@ from math import lcm
 
 from curriculum.batch import Batch
 from curriculum.curve import Curve, constant
-from curriculum.polynomial import Polynomial, through
+from curriculum.polynomial import Polynomial, newton
 
 ZERO, ONE = Fraction(0), Fraction(1)
 
@@ -43,17 +43,22 @@ class Node:
             yield from child.paths(path)
 
 
+Shares = dict[str, Polynomial]
+"""Shares by the path of a node, or by the name of a source."""
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A run of steps in which every share is one polynomial of j = step - first_step."""
+    """A run of steps in which every share is one polynomial of j = step - first_step.
+
+    The batch may change in it where all shares are constant.
+    """
 
     first_step: int
     end_step: int
-    batch_seqs: int
-    seq_len: int
     seqs_before: dict[str, Fraction]  # ideal sequences of every source before first_step
-    nodes: dict[str, Polynomial]
-    sources: dict[str, Polynomial]
+    nodes: Shares
+    sources: Shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +73,11 @@ class Mixture:
     segments: tuple[Segment, ...] = field(init=False, repr=False, compare=False)
     _leaves: dict[str, str] = field(init=False, repr=False, compare=False)
     _first_steps: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    _seq_len: int | None = field(init=False, repr=False, compare=False)  # None: it changes
 
     def __post_init__(self) -> None:
+        contexts = self.batch.contexts(self.steps)
+        object.__setattr__(self, "_seq_len", contexts[0][1] if len(contexts) == 1 else None)
         paths = (found for root in self.roots for found in root.paths())
         leaves = {path: node.source for path, node in paths if node.source is not None}
         object.__setattr__(self, "_leaves", leaves)
@@ -116,7 +124,13 @@ class Mixture:
     def ideal_seqs(self, step: int) -> dict[str, Fraction]:
         """Return the ideal number of sequences of every source before a step, exactly."""
         segment = self.segment_at(min(step, self.steps - 1))
-        return {name: _ideal(segment, name, step) for name in segment.sources}
+        return {name: self._ideal(segment, name, step) for name in segment.sources}
+
+    def part_of(self, segment: Segment, share: Polynomial, step: int | None = None) -> Fraction:
+        """Return the exact tokens of a share in a segment, all of them or before a step."""
+        end = segment.end_step if step is None else min(step, segment.end_step)
+        tokens = self.batch.tokens_before(end) - self.batch.tokens_before(segment.first_step)
+        return share.part(end - segment.first_step, tokens)
 
     def decided_by(self, step: int) -> int | None:
         """Return the step whose shares are the last to decide what is drawn before `step`.
@@ -129,26 +143,26 @@ class Mixture:
             wanted = ideal.numerator // ideal.denominator + 1
             if ideal.denominator == 1:
                 continue  # nothing of it may be drawn early
-            if _ideal(self.segments[-1], name, self.steps) < wanted:
+            if self._ideal(self.segments[-1], name, self.steps) < wanted:
                 return None
             low, high = step, self.steps
             while high - low > 1:
                 middle = (low + high) // 2
-                reached = _ideal(self.segment_at(middle), name, middle) >= wanted
+                reached = self._ideal(self.segment_at(middle), name, middle) >= wanted
                 low, high = (low, middle) if reached else (middle, high)
             furthest = max(furthest, high)
         return furthest
 
     def ideal_tokens(self, step: int) -> dict[str, Fraction]:
         """Return the ideal number of tokens of every source before a step, exactly."""
+        if self._seq_len is not None:
+            return {name: seqs * self._seq_len for name, seqs in self.ideal_seqs(step).items()}
         totals = dict.fromkeys(self.sources, ZERO)
         for segment in self.segments:
             if segment.first_step >= step:
                 break
-            j = min(step, segment.end_step) - segment.first_step
-            per_step = segment.batch_seqs * segment.seq_len
             for name, share in segment.sources.items():
-                totals[name] += per_step * share.sum_before(j)
+                totals[name] += self.part_of(segment, share, step)
         return totals
 
     def asked_tokens(self, step: int) -> dict[str, Fraction]:
@@ -170,40 +184,61 @@ class Mixture:
             parts[source].append(shares[path])
         return {name: exact_sum(found) for name, found in parts.items()}
 
-    def _cut(self) -> Iterator[Segment]:
-        curves = [n.ratio for r in self.roots for _, n in r.paths() if n.ratio is not None]
-        turns = {step for curve in curves for step in curve.breaks()}
-        cuts = sorted(
-            b for b in {0, self.steps, *turns, *self.batch.breaks()} if 0 <= b <= self.steps
-        )
-        before = dict.fromkeys(self.sources, ZERO)
-        degree = 0
-        nodes: dict[str, Polynomial] = {}
-        sources: dict[str, Polynomial] = {}
-        for first, end in itertools.pairwise(cuts):
-            piece = self.batch.piece_at(first)
-            if degree or not nodes or first in turns:
-                degree = _degree(self.roots, first)
-                nodes, sources = self._polynomials(first, degree)
-            yield Segment(first, end, piece.batch_seqs, piece.seq_len, dict(before), nodes, sources)
-            if end < self.steps:
-                for name, share in sources.items():
-                    before[name] += piece.batch_seqs * share.sum_before(end - first)
+    def _ideal(self, segment: Segment, name: str, step: int) -> Fraction:
+        seqs = self.batch.seqs_before(step) - self.batch.seqs_before(segment.first_step)
+        steps = step - segment.first_step
+        return segment.seqs_before[name] + segment.sources[name].part(steps, seqs)
 
-    def _polynomials(
-        self, first: int, degree: int
-    ) -> tuple[dict[str, Polynomial], dict[str, Polynomial]]:
-        """Return the shares of nodes and of sources from a step on, up to the next cut."""
-        tokens, per_step = self.batch.tokens_before(first), self.batch.piece_at(first)
+    def _cut(self) -> Iterator[Segment]:
+        before = dict.fromkeys(self.sources, ZERO)
+        for first, end, nodes, sources in self._runs():
+            yield Segment(first, end, dict(before), nodes, sources)
+            if end < self.steps:
+                seqs = self.batch.seqs_before(end) - self.batch.seqs_before(first)
+                for name, share in sources.items():
+                    before[name] += share.part(end - first, seqs)
+
+    def _runs(self) -> Iterator[tuple[int, int, Shares, Shares]]:
+        """Yield the steps of each segment, and its shares of nodes and of sources.
+
+        Cut where a ratio changes its piece, and where one moves, at every change of the batch too.
+        """
+        curves = [n.ratio for r in self.roots for _, n in r.paths() if n.ratio is not None]
+        breaks = {0, self.steps}.union(*(curve.breaks() for curve in curves))
+        for first, end in itertools.pairwise(sorted(b for b in breaks if 0 <= b <= self.steps)):
+            nodes, sources = self._polynomials(first)
+            moving = [p for c in curves if (p := c.piece_at(first)).shape != "constant"]
+            if not moving:
+                yield first, end, nodes, sources
+                continue
+            units = {piece.unit for piece in moving}
+            per_step = self.batch.piece_at(first).tokens_per_step
+            for low, high, piece in self.batch.runs(first, end):
+                if len(units) > 1:
+                    yield low, high, *self._polynomials(low)
+                    continue
+                # Shares follow the tokens or the steps alone: the same polynomial, read on.
+                way = (low - first, 1, 1)
+                if "tokens" in units:
+                    seen = piece.tokens_before - self.batch.tokens_before(first)
+                    way = (max(seen, 0), piece.tokens_per_step, per_step)
+                yield low, high, _moved(nodes, way), _moved(sources, way)
+
+    def _polynomials(self, first: int) -> tuple[Shares, Shares]:
+        """Return the shares of nodes and of sources from a step on, in steps from there."""
+        tokens = self.batch.tokens_before(first)
+        per_step = self.batch.piece_at(first).tokens_per_step
         samples = [
-            _shares(self.roots, first, tokens + j * per_step.tokens_per_step, j)
-            for j in range(degree + 1)
+            _shares(self.roots, first, tokens + j * per_step, j)
+            for j in range(_degree(self.roots, first) + 1)
         ]
-        by_source = [self._by_source(s) for s in samples]
-        return (
-            {path: through([s[path] for s in samples]) for path in samples[0]},
-            {name: through([s[name] for s in by_source]) for name in self.sources},
-        )
+        by_source = [self._by_source(sample) for sample in samples]
+        nodes = {path: newton([s[path] for s in samples]) for path in samples[0]}
+        return nodes, {name: newton([s[name] for s in by_source]) for name in self.sources}
+
+
+def _moved(shares: Shares, way: tuple[int, int, int]) -> Shares:
+    return {name: share.moved(*way) for name, share in shares.items()}
 
 
 def exact_sum(parts: Iterable[Fraction]) -> Fraction:
@@ -233,11 +268,6 @@ def ratios_of(siblings: Sequence[Node], step: int, tokens: int, j: int = 0) -> l
         ratio if ratio is not None else rest * node.of_rest
         for node, ratio in zip(siblings, said, strict=True)
     ]
-
-
-def _ideal(segment: Segment, name: str, step: int) -> Fraction:
-    sum_before = segment.sources[name].sum_before(step - segment.first_step)
-    return segment.seqs_before[name] + segment.batch_seqs * sum_before
 
 
 def _ratio(curve: Curve, step: int, tokens: int, j: int) -> Fraction:

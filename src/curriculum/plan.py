@@ -17,8 +17,11 @@ from curriculum.batch import Batch, BatchPiece
 from curriculum.composed import ComposedStage, origins
 from curriculum.curve import Curve
 from curriculum.errors import Span
+from curriculum.layout import Layout
+from curriculum.lifecycle import NOTHING_SAID, Lifecycle
 from curriculum.mixture import Mixture
-from curriculum.models.shapes import Shape
+from curriculum.models.shapes import Shape, changed
+from curriculum.objective import LossRule
 from curriculum.rope import Rope
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ class Module:
     """A part of the model that stages train, freeze, take over, add or drop."""
 
     name: str
-    preset: str
+    preset: str | None  # None: known by counts alone
     shape: Shape
 
 
@@ -233,8 +236,11 @@ class Stage:
     own_seed: bool
     digest: str = ""
     target_seq_len: int | None = None  # what it prepares for, where that is said: no mathematics
+    loss_rules: Mapping[str, LossRule] = field(default_factory=dict)  # what is not the default
+    lifecycle: Lifecycle = NOTHING_SAID
     status: str = "main"  # what became of it; no mathematics
     among: Mapping[str, tuple[Start, ...]] = field(default_factory=dict)  # as ComposedStage.among
+    layout: Layout | None = None  # where it is said: no mathematics, and in no digest
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -279,15 +285,11 @@ class Stage:
         from curriculum.data.draws import ShareSegment, compile_draws
 
         names = self.mixture.sources
-        segments = tuple(
-            ShareSegment(
-                s.first_step,
-                s.end_step,
-                s.batch_seqs,
-                tuple(s.sources[name].coefficients() for name in names),
-            )
-            for s in self.mixture.segments
-        )
+        segments = []
+        for s in self.mixture.segments:
+            shares = tuple(s.sources[name].coefficients() for name in names)
+            runs = self.batch.runs(s.first_step, s.end_step)
+            segments += [ShareSegment(a, b, piece.batch_seqs, shares) for a, b, piece in runs]
         return compile_draws(names, segments)
 
 
@@ -378,6 +380,16 @@ class Plan:
             cut = max(path.rfind("."), path.rfind("["))
             path = path[:cut] if cut > 0 else ""
         return None
+
+    def shape_of(self, stage: Stage, module: str) -> Shape:
+        """Return the shape that a module has in a stage: the plan's, or what it was reshaped to."""
+        shape = self.modules[module].shape
+        sizes = stage.lifecycle.sizes.get(module)
+        return changed(shape, sizes) if sizes else shape
+
+    def parts_of(self, stage: Stage, module: str) -> tuple[str, ...]:
+        """Return the parts that a module has in a stage, its adapters as the last."""
+        return (*self.shape_of(stage, module).parts(), *stage.lifecycle.parts_of(module))
 
     def ancestors(self, name: str) -> tuple[tuple[Stage, int], ...]:
         """Return all stages that a stage's `init` reaches, furthest first, each once.

@@ -7,13 +7,22 @@ Numbers may be words (`5.2T`, `unknown`), so most values are strings or numbers 
 from typing import Any
 
 from curriculum.curve import SHAPES
+from curriculum.lifecycle import LEFT, ROWS
+from curriculum.models.adapters import KINDS as ADAPTER_KINDS
 from curriculum.models.presets import PRESETS
+from curriculum.models.shapes import KINDS
+from curriculum.module_words import SIZES
+from curriculum.objective import MASKS, REDUCTIONS
 from curriculum.rope_scaling import SCALINGS
 from curriculum.spec_rope import keys_of
 from curriculum.words import (
+    ADAPTER,
     BATCH,
     CHECKPOINT,
+    EMA,
     GROUP,
+    LAYOUT,
+    LOSS,
     LOSSES,
     LR,
     MEASURES,
@@ -26,6 +35,7 @@ from curriculum.words import (
     PACKINGS,
     PIECE,
     PLAN,
+    RAMP,
     ROPE,
     SCALE,
     SCALING,
@@ -44,6 +54,7 @@ POINT = f"^{NAME_PATTERN}(@.+)?$"
 AMOUNT = (
     r"^[+]?[0-9._]+([eE][+-]?[0-9]+)?\s*(Ki|Mi|Gi|Ti|K|M|B|T)?\s*(%|tokens?|steps?|seqs?|epochs?)?$"
 )
+STEP_MARK = r"^\s*step\s+[0-9._]+([eE][+-]?[0-9]+)?\s*(K|M|B|T)?\s*$"
 
 
 def plan_schema() -> Json:
@@ -112,7 +123,7 @@ def _definitions() -> Json:
     rope = {"anyOf": [{"const": "none"}, _takes("rope_of_module")]}
     point = {"type": "string", "pattern": POINT}
     points = {"type": "array", "items": point}
-    origins = _named({"anyOf": [{"const": "new"}, point, _takes("merge")]})
+    origins = _named({"anyOf": [{"const": "new"}, point, _takes("merge")]}, TARGET)
     return {
         "name": {"type": "string", "pattern": POINT},
         "names": {
@@ -124,10 +135,14 @@ def _definitions() -> Json:
         "boolean": {"type": "boolean"},
         "ratio": number,
         "amount": amount,
+        "mark": {"anyOf": [*amount["anyOf"], {"type": "string", "pattern": STEP_MARK}]},
         "tokens": known_or_not,
-        "count": {"anyOf": [*known_or_not["anyOf"], {"const": "keep"}]},
+        "count": {"anyOf": [*known_or_not["anyOf"], {"enum": ["keep", "current"]}]},
         "seq_len": known_or_not,
         "shape": {"enum": list(SHAPES)},
+        "preset": {"enum": sorted(PRESETS)},
+        "kind": {"enum": list(KINDS)},
+        "size": {"type": ["number", "boolean", "string"]},
         "modality": {"enum": list(MODALITIES)},
         "round": {"enum": ["up", "down"]},
         "carry": {"anyOf": [{"enum": ["all", "none"]}, {"type": "array", "items": word}]},
@@ -138,9 +153,9 @@ def _definitions() -> Json:
         "lr": {"anyOf": [*ride["anyOf"], _named(ride, TARGET)]},
         "modules": _named(_takes("module")),
         "module": {
-            **_table(MODULE, required=("preset",)),
-            "additionalProperties": {"type": ["number", "boolean", "string"]},
-            "description": f"Presets: {', '.join(sorted(PRESETS))}.",
+            **_table({**MODULE, **SIZES}),
+            "oneOf": [{"required": ["preset"]}, {"required": ["kind", "params"]}],
+            "description": "A preset and fields that differ, or a kind and its counts.",
         },
         "optimizers": _named(_takes("optimizer")),
         "optimizer": optimizer,
@@ -159,9 +174,19 @@ def _definitions() -> Json:
         "keep": {"anyOf": [point, _named(point)]},
         "status": {"enum": list(STATUSES)},
         "rates": _named(number, TARGET),
-        "loss": _named(_takes("curve"), f"^({'|'.join(LOSSES)})$"),
+        "loss": _named(
+            {"anyOf": [_takes("curve"), _takes("loss_term")]}, f"^({'|'.join(LOSSES)})$"
+        ),
+        "loss_term": _table(LOSS, required=("weight",)),
+        "mask": {"enum": list(MASKS)},
+        "reduce": {"enum": list(REDUCTIONS)},
         "settings": _named(_named(_takes("curve")), TARGET),
         "batch_piece": _table(BATCH),
+        "batch_size": {"anyOf": [_takes("count"), _takes("ramp")]},
+        "ramp": _table(RAMP, required=("to",)),
+        "ramp_shape": {"enum": ["linear", "unknown"]},
+        "layout": _table(LAYOUT, required=("dp", "micro")),
+        "accumulation": {"anyOf": [_takes("integer"), {"const": "varies"}]},
         "batch": {
             "anyOf": [
                 _takes("batch_piece"),
@@ -169,6 +194,33 @@ def _definitions() -> Json:
                 {"const": "unknown"},
             ]
         },
+        "reshape": _named(
+            {
+                "type": "object",
+                "properties": {
+                    "rows": {
+                        "enum": list(ROWS),
+                        "description": "How the rows that a vocabulary gains begin; else new.",
+                    }
+                },
+                "additionalProperties": {"type": ["number", "boolean", "string"]},
+            }
+        ),
+        "adapters": {
+            "anyOf": [
+                {"enum": list(LEFT)},
+                _named(
+                    {
+                        "anyOf": [
+                            {"enum": list(LEFT)},
+                            _table(ADAPTER, required=("kind", "rank", "parts")),
+                        ]
+                    }
+                ),
+            ]
+        },
+        "adapter_kind": {"enum": list(ADAPTER_KINDS)},
+        "ema": {"anyOf": [{"const": "none"}, _table(EMA, required=("decay",))]},
         "packing": {"enum": list(PACKINGS)},
         "rope": {"anyOf": [{"const": "none"}, _named(rope, TARGET)]},
         "rope_of_module": _table(ROPE, required=("base",)),

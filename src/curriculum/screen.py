@@ -1,12 +1,14 @@
 """A plan on one screen of at most 100 columns: stages, totals, and where its values come from"""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
 from curriculum.composed import ComposedStage, Share
-from curriculum.cost import CONVENTION, known_flops, stage_flops
+from curriculum.cost import CONVENTION, known_flops, stage_flops, without_attention
 from curriculum.curve import Curve
+from curriculum.models.adapters import PART
 from curriculum.paths import in_order, longest_path
 from curriculum.plan import Plan, Provenance, Stage, Start
 from curriculum.rope import Rope
@@ -18,6 +20,7 @@ from curriculum.words import STATUSES
 WIDTH = 100
 MOST_NAMED = 60  # columns of the parents of an average: more are counted, not named
 NAME_WIDTH = 11  # a longer name stands on a line of its own
+BATCH_WIDTH = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Figures:
     """What is told of a stage beside its sizes."""
 
     lr: dict[str, LrFigures]
-    params: dict[str, int]
+    params: dict[str, int | None]
     epochs: dict[str, Fraction | None]
 
 
@@ -44,18 +47,21 @@ def stage_figures(plan: Plan) -> dict[str, Figures]:
     return {
         stage.name: Figures(
             {target: _lr_figures(stage, curve) for target, curve in stage.lr.items()},
-            {target: params_of(plan, target) for target in stage.train},
+            {target: params_of(plan, stage, target) for target in stage.train},
             read[stage.name],
         )
         for stage in plan.stages
     }
 
 
-def params_of(plan: Plan, target: str) -> int:
-    """Return the parameters of a module or a part."""
+def params_of(plan: Plan, stage: Stage, target: str) -> int | None:
+    """Return the parameters of a module or a part; None where only the module's are known."""
     module, _, part = target.partition("/")
-    shape = plan.modules[module].shape
-    return shape.params_by_part()[part] if part else shape.num_params()
+    shape, adapter = plan.shape_of(stage, module), stage.lifecycle.adapters.get(module)
+    adapted = adapter.num_params(shape) if adapter else 0
+    if part:
+        return adapted if part == PART else shape.params_of(part)
+    return shape.num_params() + adapted
 
 
 def _lr_figures(stage: Stage, curve: Curve | None) -> LrFigures:
@@ -97,6 +103,8 @@ def _header(width: int) -> str:
 def _stage_lines(plan: Plan, stage: Stage, figures: Figures, width: int) -> list[str]:
     pieces = [p for p in stage.batch.pieces if p.first_step < stage.steps]
     batch = " > ".join(dict.fromkeys(str(p.batch_seqs) for p in (pieces[0], pieces[-1])))
+    if len(batch) > BATCH_WIDTH:
+        batch = batch.replace(" ", "")
     bases = {_base_words(rope) for rope in stage.rope.values()}
     known = [x for x in figures.epochs.values() if x is not None]
     most = f"{float(max(known)):.3g}" if known else "?"
@@ -110,17 +118,21 @@ def _stage_lines(plan: Plan, stage: Stage, figures: Figures, width: int) -> list
     lines = [stage.name] if long else []
     lines.append(
         f"{'' if long else stage.name:<{width}} {rounded_in_words(stage.budget.tokens, 4):>6} "
-        f"{stage.steps:>8,}  {batch:<11} {pieces[-1].seq_len:>7,} "
+        f"{stage.steps:>8,}  {batch:<{BATCH_WIDTH}} {pieces[-1].seq_len:>7,} "
         f"{', '.join(sorted(bases)) or '-':>9}  {first_words:<27} {most:>6} "
         f"{f'{total:.1e}'.replace('e+', 'e') + partial:>7}"
     )
-    trained = ", ".join(f"{t} {rounded_in_words(n)}" for t, n in figures.params.items())
+    params = {t: "?" if n is None else rounded_in_words(n) for t, n in figures.params.items()}
+    trained = ", ".join(f"{target} {words}" for target, words in params.items())
     frozen = [m for m in stage.modules if not any(t.partition("/")[0] == m for t in stage.train)]
     line = f"{'':<{width}} trains {trained}"
     line += f"; frozen {', '.join(frozen)}" if frozen else ""
     lines.append(line + ("" if stage.status == "main" else f"; status: {stage.status}"))
+    lines += [f"{'':<{width}} {words}" for words in _module_words(plan, stage)]
     lines += [f"{'':<{width}} LR of {', '.join(t)}: {words}" for words, t in others]
-    return lines + [f"{'':<{width}} {words}" for words in _rope_lines(stage)]
+    return lines + [
+        f"{'':<{width}} {words}" for words in (*_rope_lines(stage), *_batch_words(stage))
+    ]
 
 
 def _base_words(rope: Rope) -> str:
@@ -143,6 +155,22 @@ def _rope_lines(stage: Stage) -> list[str]:
     lines = [f"RoPE of {', '.join(names)}: {words}" for words, names in by_words.items()]
     if stage.target_seq_len is not None:
         lines.append(f"prepares for a context of {stage.target_seq_len:,}")
+    return lines
+
+
+def _module_words(plan: Plan, stage: Stage) -> list[str]:
+    """What becomes of modules here that `init` and `train` do not say, a line each."""
+    said = stage.lifecycle
+    lines = [f"begins anew: {', '.join(said.fresh)}"] if said.fresh else []
+    for module in said.rows:
+        sizes = said.sizes.get(module, {})
+        words = ", ".join(f"{name} {size}" for name, size in sizes.items()) or "as in the plan"
+        lines.append(f"reshapes {module}: {words}")
+    for module, adapter in said.adapters.items():
+        if said.left.get(module) != "keep":
+            parts = ", ".join(adapter.parts)
+            lines.append(f"adapts {module}: {adapter.kind} of rank {adapter.rank}, on {parts}")
+    lines += [f"adapters of {m}: {what}" for m, what in said.left.items()]
     return lines
 
 
@@ -178,6 +206,20 @@ def _point_words(plan: Plan, start: Start) -> str:
     return f"{start.stage}@step {start.step:,}" if at_mark else start.stage
 
 
+def _batch_words(stage: Stage) -> Iterator[str]:
+    """Say how the batch and the context change on the way, where the ends do not."""
+    for laid in stage.batch.ramps:
+        ramp = laid.ramp
+        yield (
+            f"batch {ramp.first_seqs:,} > {ramp.last_seqs:,} in {ramp.num_levels:,} levels, "
+            f"steps {laid.first_step:,} to {laid.end_step:,}"
+        )
+    contexts = stage.batch.contexts(stage.steps)
+    if len(contexts) > 1:
+        words = [f"{seq_len:,} from step {first:,}" for first, seq_len in contexts]
+        yield f"context {', '.join(words)}"
+
+
 def _lr_words(lr: LrFigures) -> str:
     return " > ".join(rate_in_words(x) for x in (lr.start, lr.peak, lr.end))
 
@@ -191,12 +233,15 @@ def _totals(plan: Plan) -> list[str]:
     if any(missing for _, missing in flops):
         words += " and more (+: not all known)"
     beside = " of the known stages" if plan.unknown else ""
+    lacking = ", ".join(without_attention(plan))
+    left_out = [f"       without the attention of {lacking}: no heads and layers are said"]
     return [
         f"total{beside}: asked {rounded_in_words(asked, 5)} tokens, planned {planned:,} in "
         f"{steps:,} steps",
         *_path_words(plan, planned),
         f"FLOPs: {words}",
         f"       {CONVENTION}",
+        *(left_out if lacking else ()),
         "epochs: the largest of any source, all ancestors counted",
     ]
 

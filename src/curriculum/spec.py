@@ -66,6 +66,15 @@ class CurveSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class LossSpec:
+    """A loss term: its weight, and what it says of positions and of its average."""
+
+    weight: CurveSpec
+    over: Word | None
+    reduce: Word | None
+
+
+@dataclass(frozen=True, slots=True)
 class RideSpec:
     """A module's LR: a schedule by name, or a curve over the stage."""
 
@@ -133,12 +142,23 @@ def points_of(origin: Origin, with_candidates: bool = True) -> tuple[Point, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class BatchSpec:
-    """One piece of a batch."""
+class RampSpec:
+    """A size of the batch that rises or falls in levels."""
 
-    seqs: Quantity | None
-    tokens: Quantity | None
-    keeps: str | None  # "seqs" or "tokens": as the ancestor left it
+    start: Quantity | Word | None  # the word is `current`; None: where the piece before ended
+    end: Quantity
+    level: Quantity  # `by`, or what every level is a multiple of
+    is_linear: bool  # else in increments
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSpec:
+    """One piece of a batch: its size in the unit that it is said in, maybe its context."""
+
+    unit: str  # "seqs" or "tokens"
+    size: Quantity | RampSpec | None  # None: as the ancestor left it
+    seq_len: Quantity | None
     until: Quantity | None
     span: Span
 
@@ -149,6 +169,15 @@ class MeasureSpec:
 
     kind: str  # one of words.MEASURES
     value: Fraction
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutSpec:
+    """How the stage is laid out on a machine; None where `accumulation` is not said or varies."""
+
+    numbers: Mapping[str, int]
+    is_scaled: bool  # said below a proxy's scale: of the run that the proxy stands for
     span: Span
 
 
@@ -227,10 +256,11 @@ class PartSpec:
 
 @dataclass(frozen=True, slots=True)
 class ModuleSpec:
-    """A module: its preset, and fields of the shape that differ."""
+    """A module: its preset and fields of the shape that differ, or its kind and what is known."""
 
     name: Word
-    preset: Word
+    preset: Word | None
+    kind: Word | None  # one of the two
     overrides: Mapping[str, object]
     span: Span
 
@@ -281,6 +311,26 @@ class CheckpointSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ReshapeSpec:
+    """The fields of a module's shape that change, and how the rows that it gains begin."""
+
+    module: Word
+    sizes: Mapping[str, int | float | bool | None]
+    rows: Word | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterSpec:
+    """New adapters of a module."""
+
+    module: Word
+    kind: str
+    rank: int
+    parts: tuple[Word, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StageSpec:
     """One stage as written; None where it says nothing."""
 
@@ -299,17 +349,22 @@ class StageSpec:
     count: Word | None = None
     train: tuple[Word, ...] | None = None
     optimizer: Word | None = None
-    loss: Mapping[str, CurveSpec] | None = None
+    loss: Mapping[str, LossSpec] | None = None
     settings: Mapping[str, Mapping[str, CurveSpec]] | None = None
     lr: RideSpec | None = None
     lr_by_target: Mapping[str, RideSpec] | None = None
     seq_len: Quantity | None = None
     batch: tuple[BatchSpec, ...] | None = None
+    layout: LayoutSpec | None = None
     packing: Word | None = None
     rope: Mapping[str, RopeSpec] | None = None
     target_seq_len: Quantity | None = None
     mixture: MixSpec | None = None
     seed: int | None = None
+    fresh: tuple[Word, ...] = ()  # parts that `init` says are new
+    reshape: Mapping[str, ReshapeSpec] | None = None
+    adapters: Mapping[str, AdapterSpec | Word] | None = None  # "": of every module
+    ema: Number | None = None  # no value: none
     dotted: tuple[tuple[tuple[str, ...], Key, Node], ...] = ()
     unknown: tuple[str, ...] = ()  # keys whose value is the word `unknown`
     said: frozenset[str] = frozenset()  # its keys, also those that could not be read

@@ -5,7 +5,8 @@ from fractions import Fraction
 
 from curriculum.errors import Related, Span
 from curriculum.nodes import Map, Node, Scalar, Seq, agreed
-from curriculum.spec import BatchSpec, Quantity
+from curriculum.spec import BatchSpec, Quantity, RampSpec
+from curriculum.spec_ramp import SIZE_UNITS, read_ramp
 from curriculum.spec_reader import SpecReader
 from curriculum.units import Amount, parse_mark, parse_seq_len
 from curriculum.words import BATCH
@@ -56,6 +57,7 @@ def read_seq_len(reader: SpecReader, node: Node | None) -> Quantity | None:
 def read_batch(reader: SpecReader, node: Node) -> tuple[BatchSpec, ...] | None:
     """Read a batch, or the pieces of one."""
     before = len(reader.problems)
+    node = agreed(node)
     items = node.items if isinstance(node, Seq) else (node,)
     specs = [_batch_piece(reader, item, last=item is items[-1]) for item in items]
     if not specs:
@@ -74,29 +76,46 @@ def _batch_piece(reader: SpecReader, node: Node, last: bool) -> BatchSpec | None
     if entries is None:
         return None
     reader.keys(entries, BATCH, "a batch")
-    seqs, tokens = entries.get("seqs"), entries.get("tokens")
-    if (seqs is None) == (tokens is None):
+    said = {unit: value for unit in ("seqs", "tokens") if (value := entries.get(unit)) is not None}
+    if len(said) != 1:
         reader.problem("wrong-value", "a batch says `seqs` or `tokens`", entries.span)
         return None
+    ((unit, size_node),) = said.items()
+    size = _size(reader, agreed(size_node), unit)
     until_node = entries.get("until")
-    if last == (until_node is not None):
+    if not _ends(reader, entries, size, until_node is not None, last) or isinstance(size, str):
+        return None
+    until = None
+    if until_node is not None:
+        units = ("tokens", "share") if isinstance(size, RampSpec) else ("tokens", "steps", "share")
+        until = reader.quantity(until_node, parse_mark, units)
+    return BatchSpec(unit, size, read_seq_len(reader, entries.get("seq_len")), until, entries.span)
+
+
+def _ends(
+    reader: SpecReader, entries: Map, size: Quantity | RampSpec | str | None, ends: bool, last: bool
+) -> bool:
+    """Hold that a ramp ends at a mark, and every other piece that another follows."""
+    if isinstance(size, RampSpec):
+        if ends:
+            return True
+        way_out = "add `until: 469B`; after the last piece the batch stays where its ramp ended"
+        reader.problem("wrong-value", "a ramp says `until` which mark it runs", size.span, way_out)
+        return False
+    if last == ends:
         reader.problem(
             "wrong-value",
             "the last piece of a batch has no `until`, every other has one",
             entries.span,
         )
+        return False
+    return True
+
+
+def _size(reader: SpecReader, node: Node, unit: str) -> Quantity | RampSpec | str | None:
+    """Read a size, a ramp, or `keep` (None); a word says that it could not be read."""
+    if isinstance(node, Map):
+        return read_ramp(reader, node, unit) or "refused"
+    if isinstance(node, Scalar) and node.text == "keep":
         return None
-    until = None
-    if until_node is not None:
-        until = reader.quantity(until_node, parse_mark, ("tokens", "steps", "share"))
-    said = seqs if seqs is not None else tokens
-    assert said is not None
-    if isinstance(said, Scalar) and said.text == "keep":
-        kept = "seqs" if seqs is not None else "tokens"
-        return BatchSpec(None, None, kept, until, entries.span)
-    size = reader.quantity(said, units=("tokens",) if seqs is None else ("tokens", "seqs"))
-    if size is None:
-        return None
-    if seqs is not None:
-        return BatchSpec(size, None, None, until, entries.span)
-    return BatchSpec(None, size, None, until, entries.span)
+    return reader.quantity(node, units=SIZE_UNITS[unit]) or "refused"

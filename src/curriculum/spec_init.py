@@ -7,32 +7,36 @@ text                                 its end             text@4T       a mark
 
 from fractions import Fraction
 
-from curriculum.nodes import Map, Node, Scalar, Seq
+from curriculum.nodes import Key, Map, Node, Scalar, Seq
 from curriculum.spec import AverageSpec, LastSpec, Merge, Origin, Point, SelectSpec, Word
-from curriculum.spec_reader import SpecReader
+from curriculum.spec_reader import TARGET, SpecReader
 from curriculum.units import decimal_words
 from curriculum.words import MERGE
 
+Said = tuple[dict[str, Origin | None] | None, Origin | None, tuple[Word, ...]]
+"""The origin of each module (None: `new`), or one for all of them; and the parts that are new."""
 
-def read_init(
-    reader: SpecReader, node: Node | None
-) -> tuple[dict[str, Origin | None] | None, Origin | None]:
-    """Return the origin of each module (None for `new`), or one origin for all of them."""
+
+def read_init(reader: SpecReader, node: Node | None) -> Said:
+    """Read where the modules of a stage come from; None where that was refused."""
     if node is None:
-        return None, None
+        return None, None, ()
     if isinstance(node, Scalar):
-        return None, reader.point(node)
+        return None, reader.point(node), ()
     entries = reader.mapping(node, "`init`")
     if entries is None:
-        return None, None
+        return None, None, ()
     if not entries.entries:
         reader.problem("wrong-value", "`init` names at least one module", entries.span)
-        return None, None
+        return None, None, ()
     if _is_merge(entries):
-        return None, _merge(reader, entries)
+        return None, _merge(reader, entries), ()
     before = len(reader.problems)
     modules: dict[str, Origin | None] = {}
-    for word, value in reader.named(entries, "`init`"):
+    parts = [(key, value) for key, value in entries.entries if _is_part(key)]
+    fresh = [Word(k.text, k.span) for k, value in parts if reader.word(value, ("new",))]
+    whole = Map(tuple(entry for entry in entries.entries if entry not in parts), entries.span)
+    for word, value in reader.named(whole, "`init`"):
         origin: Origin | None = None
         if isinstance(value, Scalar) and value.text == "new":
             modules[word.text] = None
@@ -42,7 +46,11 @@ def read_init(
             origin = reader.point(value)
         if origin is not None:
             modules[word.text] = origin
-    return (modules, None) if len(reader.problems) == before else (None, None)
+    return (modules, None, tuple(fresh)) if len(reader.problems) == before else (None, None, ())
+
+
+def _is_part(key: Key) -> bool:
+    return "/" in key.text and TARGET.fullmatch(key.text) is not None
 
 
 def _is_merge(entries: Map) -> bool:
@@ -52,6 +60,8 @@ def _is_merge(entries: Map) -> bool:
 def _merge(reader: SpecReader, entries: Map) -> Merge | None:
     """Read a merge; None where it is refused."""
     reader.keys(entries, MERGE, "a merge")
+    if any(key.text not in MERGE for key, _ in entries.entries):
+        return None
     average, select = entries.get("average"), entries.get("select")
     if (average is None) == (select is None):
         reader.problem(

@@ -6,6 +6,7 @@ Every problem of a file is collected before it is given up.
 from fractions import Fraction
 
 from curriculum.errors import Diagnostic, did_you_mean
+from curriculum.models.shapes import KINDS
 from curriculum.nodes import Map, Node, Scalar
 from curriculum.spec import CurveSpec, ModuleSpec, Number, OptimizerSpec, PlanSpec, SourceSpec, Word
 from curriculum.spec_curve import read_curve
@@ -13,7 +14,14 @@ from curriculum.spec_part import read_part
 from curriculum.spec_reader import NAME, TARGET, SpecReader, is_misspelt
 from curriculum.spec_stage import read_stage
 from curriculum.units import decimal_words
-from curriculum.words import MODALITIES, MODULE, OPTIMIZER_RANGES, OPTIMIZER_VALUES, PLAN, SOURCE
+from curriculum.words import (
+    MODALITIES,
+    MODULE,
+    OPTIMIZER_RANGES,
+    OPTIMIZER_VALUES,
+    PLAN,
+    SOURCE,
+)
 
 _SWITCHED = ("true", "false")
 
@@ -92,36 +100,34 @@ def _modules(reader: SpecReader, node: Node | None) -> dict[str, ModuleSpec]:
     modules = {}
     for word, value in reader.named(node, "`modules`"):
         entries = reader.mapping(value, "a module")
-        if entries is None:
-            continue
-        preset_node = entries.get("preset")
-        if preset_node is None:
-            reader.problem(
-                "missing-key",
-                f"module `{word.text}` names no `preset`",
-                word.span,
-                "write {preset: NAME}",
-            )
-            continue
-        preset = reader.word(preset_node)
-        overrides: dict[str, object] = {}
-        for key, field_node in entries.entries:
-            if key.text not in MODULE:
-                overrides[key.text] = _field(reader, field_node)
-        if preset is not None:
-            modules[word.text] = ModuleSpec(word, preset, overrides, entries.span)
+        if entries is not None and (module := _module(reader, word, entries)) is not None:
+            modules[word.text] = module
     return modules
 
 
-def _field(reader: SpecReader, node: Node) -> object:
-    if isinstance(node, Scalar) and node.text in ("true", "false"):
-        return node.text == "true"
-    if isinstance(node, Scalar) and node.text == "none":
+def _module(reader: SpecReader, name: Word, entries: Map) -> ModuleSpec | None:
+    preset_node, kind_node = entries.get("preset"), entries.get("kind")
+    preset = reader.word(preset_node) if preset_node is not None else None
+    kind = reader.word(kind_node, KINDS) if kind_node is not None else None
+    if preset_node is None and kind_node is None:
+        reader.problem(
+            "missing-key",
+            f"module `{name.text}` names no `preset`",
+            name.span,
+            "write {preset: NAME}, or {kind: llm, params: 8B} where only counts are known",
+        )
+    if preset_node is not None and kind_node is not None:
+        reader.problem(
+            "said-twice",
+            f"the preset of module `{name.text}` has a kind of its own",
+            kind_node.span,
+            "say `preset` or `kind`, one of them",
+        )
         return None
-    number = reader.number(node)
-    if number is None or number.value is None:
-        return None
-    return int(number.value) if number.value.denominator == 1 else float(number.value)
+    said = [(key.text, node) for key, node in entries.entries if key.text not in MODULE]
+    fields = {key: reader.field(node) for key, node in said}
+    known = preset is not None or kind is not None
+    return ModuleSpec(name, preset, kind, fields, entries.span) if known else None
 
 
 def _sources(reader: SpecReader, node: Node | None) -> dict[str, SourceSpec]:

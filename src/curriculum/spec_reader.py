@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 NAME = re.compile(NAME_PATTERN)
 TARGET = re.compile(TARGET_PATTERN)
+_SUFFIXED = re.compile(r"[0-9][0-9._]*\s*(Ki|Mi|Gi|Ti|K|M|B|T)")
 
 
 def is_misspelt(root: Map, section: str) -> bool:
@@ -142,6 +143,23 @@ class SpecReader:
             self.problem("wrong-value", "a whole number from 0 to 2^63 is wanted", node.span)
             return None
         return int(value)
+
+    def field(self, node: Node) -> int | float | bool | None:
+        """Read one field of a shape; None where it is `none`, or no number."""
+        if isinstance(node, Scalar) and node.text in ("true", "false"):
+            return node.text == "true"
+        if isinstance(node, Scalar) and node.text == "none":
+            return None
+        count = agreed(node)
+        number: Number | None
+        if isinstance(count, Scalar) and _SUFFIXED.fullmatch(count.text.strip()):
+            amount = self.parsed(count, parse_amount, "a number")
+            number = None if amount is None else Number(amount.value, count.span)
+        else:
+            number = self.number(node)
+        if number is None or number.value is None:
+            return None
+        return int(number.value) if number.value.denominator == 1 else float(number.value)
 
     def boolean(self, node: Node) -> bool:
         word = self.word(node, ("true", "false"))

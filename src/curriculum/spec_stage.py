@@ -1,15 +1,18 @@
 """A stage as a person wrote it, read key by key into its spec"""
 
-from curriculum.nodes import Map, Node, Scalar, Seq
+from curriculum.nodes import Map, Node, Scalar, Seq, agreed
 from curriculum.spec import CurveSpec, Point, RideSpec, StageSpec, Word
 from curriculum.spec_batch import read_batch, read_budget, read_seq_len
 from curriculum.spec_checkpoint import read_checkpoint
 from curriculum.spec_curve import read_curve, read_ride
 from curriculum.spec_init import read_init
+from curriculum.spec_lifecycle import read_adapters, read_ema, read_reshape
+from curriculum.spec_loss import read_loss
 from curriculum.spec_mixture import read_mixture
+from curriculum.spec_ramp import read_layout
 from curriculum.spec_reader import TARGET, SpecReader
 from curriculum.spec_rope import read_rope
-from curriculum.words import LOSSES, LR, PACKINGS, STAGE, STATUSES
+from curriculum.words import LR, PACKINGS, STAGE, STATUSES
 
 STRUCTURAL = ("tokens", "steps", "seqs", "seq_len", "batch", "mixture")
 """What a stage cannot be compiled without: where one is unknown, so is the stage."""
@@ -31,10 +34,10 @@ def read_stage(reader: SpecReader, name: Word, node: Node) -> StageSpec | None:
     unknown = tuple(
         key.text
         for key, value in stage.entries
-        if isinstance(value, Scalar) and value.text == "unknown" and key.text in STRUCTURAL
+        if key.text in STRUCTURAL and _is_unknown(key.text, value)
     )
     at = {key.text: value for key, value in stage.entries if key.text not in unknown}
-    init, init_all = read_init(reader, at.get("init"))
+    init, init_all, fresh = read_init(reader, at.get("init"))
     keep, keep_by = _keep(reader, at.get("keep"))
     ride, rides = _lr(reader, at.get("lr"))
     return StageSpec(
@@ -53,21 +56,35 @@ def read_stage(reader: SpecReader, name: Word, node: Node) -> StageSpec | None:
         count=reader.word(at["count"]) if "count" in at else None,
         train=reader.names(at["train"]) if "train" in at else None,
         optimizer=reader.word(at["optimizer"]) if "optimizer" in at else None,
-        loss=_loss(reader, at.get("loss")),
+        loss=read_loss(reader, at.get("loss")),
         settings=_settings(reader, at.get("set")),
         lr=ride,
         lr_by_target=rides,
         seq_len=read_seq_len(reader, at.get("seq_len")),
         batch=read_batch(reader, at["batch"]) if "batch" in at else None,
+        layout=read_layout(reader, at["layout"]) if "layout" in at else None,
         packing=reader.word(at["packing"], PACKINGS) if "packing" in at else None,
         rope=read_rope(reader, at.get("rope")),
         target_seq_len=read_seq_len(reader, at.get("target_seq_len")),
         mixture=read_mixture(reader, at["mixture"]) if "mixture" in at else None,
         seed=reader.integer(at["seed"]) if "seed" in at else None,
+        fresh=fresh,
+        reshape=read_reshape(reader, at.get("reshape")),
+        adapters=read_adapters(reader, at.get("adapters")),
+        ema=read_ema(reader, at.get("ema")),
         dotted=dotted,
         unknown=unknown,
         said=frozenset(key.text.partition(".")[0] for key, _ in stage.entries),
     )
+
+
+def _is_unknown(key: str, value: Node) -> bool:
+    """Say whether nobody knows a value; of a batch, whether nobody knows some of it."""
+    value = agreed(value)
+    if isinstance(value, Scalar) or key != "batch":
+        return isinstance(value, Scalar) and value.text == "unknown"
+    below = value.items if isinstance(value, Seq) else tuple(v for _, v in value.entries)
+    return any(_is_unknown(key, node) for node in below)
 
 
 def _alone(reader: SpecReader, name: Word, stage: Map) -> None:
@@ -105,20 +122,6 @@ def _keep(reader: SpecReader, node: Node | None) -> tuple[Point | None, dict[str
 def _is_down(reader: SpecReader, node: Node) -> bool:
     word = reader.word(node, ("up", "down"))
     return word is not None and word.text == "down"
-
-
-def _loss(reader: SpecReader, node: Node | None) -> dict[str, CurveSpec] | None:
-    entries = reader.mapping(node, "`loss`")
-    if entries is None:
-        return None
-    before = len(reader.problems)
-    terms: dict[str, CurveSpec] = {}
-    for key, value in entries.entries:
-        if reader.word(Scalar(key.text, key.span), tuple(LOSSES)) is None:
-            continue
-        if (curve := read_curve(reader, value)) is not None:
-            terms[key.text] = curve
-    return None if len(reader.problems) > before else terms
 
 
 def _settings(reader: SpecReader, node: Node | None) -> dict[str, dict[str, CurveSpec]] | None:

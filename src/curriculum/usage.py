@@ -2,7 +2,8 @@
 
 from fractions import Fraction
 
-from curriculum.models.shapes import Shape, VitShape
+from curriculum.models.flops import patches_per_position
+from curriculum.models.shapes import Shape
 from curriculum.plan import Plan, Source, Stage
 
 Counts = dict[str, Fraction | None]
@@ -66,7 +67,7 @@ def epochs(plan: Plan) -> dict[str, Counts]:
 
 def _asked_by(plan: Plan, stage: Stage, step: int) -> Counts:
     """Return what one stage asks of every source before a step, in the source's own tokens."""
-    shape = plan.modules[stage.count].shape
+    shape = plan.shape_of(stage, stage.count)
     counts: Counts = {}
     for name, count in stage.mixture.asked_tokens(step).items():
         per_token = positions_per_token(shape, plan.sources[name])
@@ -82,7 +83,7 @@ def positions_per_token(shape: Shape, source: Source) -> Fraction | None:
 
     `shape` is that of the module whose positions the stage counts.
     """
-    if not isinstance(shape, VitShape):
+    if shape.kind != "vit":
         return Fraction(1)
-    share = source.image_share
-    return share * shape.merge**2 if share else None
+    share, patches = source.image_share, patches_per_position(shape)
+    return share * patches if share and patches else None

@@ -43,7 +43,8 @@ SCALE: Table = {
 }
 
 MODULE: Table = {
-    "preset": Word("name", "The named shape; any of its fields may stand beside it."),
+    "preset": Word("preset", "The named shape; any of its fields may stand beside it."),
+    "kind": Word("kind", "In place of a preset: what a module is of which only counts are known."),
     "source": Word("text", "Where this module's values come from."),
 }
 
@@ -70,7 +71,7 @@ PIECE: Table = {
     "from": Word("number", "Value at its start; `current`: where the parent left the module."),
     "to": Word("number", "Value at its end; in a learning rate `10%` is a tenth of its start."),
     "for": Word("amount", "Its length: tokens, steps, or a share of the whole curve."),
-    "until": Word("amount", "The mark on the curve's clock at which it ends."),
+    "until": Word("mark", "The mark on the curve's clock at which it ends."),
     "half_life": Word("amount", "Length in which an exponential piece halves."),
     "timescale": Word("amount", "The k of an rsqrt piece: a sqrt(k / (k + x))."),
 }
@@ -84,9 +85,32 @@ LR: Table = {
 }
 
 BATCH: Table = {
-    "seqs": Word("count", "Sequences in one step, or `keep`."),
-    "tokens": Word("count", "Tokens in one step, whole sequences, or `keep`."),
-    "until": Word("amount", "The mark at which this piece of the batch ends."),
+    "seqs": Word("batch_size", "Sequences in one step, `keep`, or a ramp `{from, to, by}`."),
+    "tokens": Word(
+        "batch_size", "Tokens in one step, whole sequences, `keep`, or a ramp `{from, to, by}`."
+    ),
+    "seq_len": Word("seq_len", "The context from here on; else as the piece before has it."),
+    "until": Word("mark", "The mark at which this piece of the batch, or its ramp, ends."),
+}
+
+RAMP: Table = {
+    "from": Word(
+        "count",
+        "Where the ramp starts; `current`: as the ancestor left it; else as the piece before ends.",
+    ),
+    "to": Word("count", "Where it ends, above or below; the batch stays there."),
+    "by": Word("count", "Increments: every level gets an equal share of the ramp's tokens."),
+    "shape": Word("ramp_shape", "`linear`: the line between the ends, by `multiple_of`."),
+    "multiple_of": Word("count", "What a linear ramp is rounded down to."),
+}
+
+LAYOUT: Table = {
+    "dp": Word("integer", "Data-parallel ranks."),
+    "micro": Word("integer", "Sequences in one micro-batch of a rank."),
+    "accumulation": Word("accumulation", "Micro-batches of a rank in one step, or `varies`."),
+    "tp": Word("integer", "Tensor-parallel ranks."),
+    "pp": Word("integer", "Pipeline-parallel ranks."),
+    "cp": Word("integer", "Context-parallel ranks: they share one sequence, 2 parts each."),
 }
 
 GROUP: Table = {
@@ -119,7 +143,7 @@ MIX_PIECE: Table = {
     ),
     "shape": Word("mix_shape", "`linear`: goes over from the mixture before to the one after."),
     "for": Word("amount", "Its length: tokens, steps, or a share of the stage."),
-    "until": Word("amount", "The mark in the stage at which it ends."),
+    "until": Word("mark", "The mark in the stage at which it ends."),
     "source": Word("text", "Where this piece's values come from."),
 }
 
@@ -141,7 +165,10 @@ STAGE: Table = {
     "checkpoint": Word("checkpoint", "Makes this an outside checkpoint: a stage that is over."),
     "extends": Word("name", "Copies the text of a sibling stage; keys said here replace it."),
     "source": Word("text", "Where this stage's values come from."),
-    "init": Word("init", "Where each module comes from: a stage, `stage@mark`, a merge, or `new`."),
+    "init": Word(
+        "init",
+        "Where each module comes from: a stage, `stage@mark`, a merge, or `new`; a part: `new`.",
+    ),
     "keep": Word("keep", "What is not said is as that ancestor left it; `{rest: A, vit: B}` too."),
     "status": Word("status", "What became of it: main, side, abandoned or probe. Changes nothing."),
     "carry": Word("carry", "Whose optimizer state comes along: all, none, or modules."),
@@ -157,7 +184,10 @@ STAGE: Table = {
     "lr": Word("lr", "A schedule's name, a curve, or one of these per module."),
     "seq_len": Word("seq_len", "Tokens in one packed sequence: 8192 or 8Ki."),
     "batch": Word("batch", "Sequences or tokens in one step, or pieces of them."),
-    "packing": Word("packing", "How documents are packed into sequences: best-fit."),
+    "layout": Word("layout", "Ranks and micro-batches that every batch must fit; no mathematics."),
+    "packing": Word(
+        "packing", "How documents fill sequences: best-fit, concat (cut anywhere), concat-across."
+    ),
     "rope": Word(
         "rope", "RoPE by module or part: `{llm: {base: 50_000}}`, `{llm: none}`; or `none`."
     ),
@@ -166,6 +196,13 @@ STAGE: Table = {
     ),
     "mixture": Word("mixture", "A tree of ratios over the sources, or pieces of such trees."),
     "seed": Word("integer", "A seed of this stage's own: its sources are dealt anew."),
+    "reshape": Word(
+        "reshape", "Sizes that modules have from here on: {llm: {vocab: 49_280, rows: mean}}."
+    ),
+    "adapters": Word(
+        "adapters", "New adapters by module, or what becomes of the parent's: merge, drop, keep."
+    ),
+    "ema": Word("ema", "An average of the weights, kept beside them: {decay: .995}, or none."),
 }
 
 ROPE: Table = {
@@ -189,20 +226,54 @@ SCALING: Table = {
 }
 """The keys of a RoPE scaling; `rope_scaling.py` says which kind reads which."""
 
+ADAPTER: Table = {
+    "kind": Word("adapter_kind", "lora, or dora (with a magnitude for each output)."),
+    "rank": Word("integer", "The rank of its two matrices."),
+    "parts": Word("names", "The parts of the module whose matrices get one: attention, ffn, head."),
+}
+
+EMA: Table = {"decay": Word("ratio", "What is kept of the average at each step: .995.")}
 STATUSES = ("main", "side", "abandoned", "probe")
 """What became of a stage, in the order of the totals; `main` where nothing is said."""
 
 MODALITIES = ("text", "image-text", "video-text")
-PACKINGS = ("best-fit",)
+PACKINGS = ("best-fit", "concat", "concat-across")
+_THROUGH_LLM = frozenset({"llm", "vit", "projector"})
+
 LOSSES: Mapping[str, frozenset[str]] = {
-    "next_token": frozenset({"llm", "vit", "projector"}),
+    "next_token": _THROUGH_LLM,
+    "mtp": _THROUGH_LLM,
+    "z_loss": _THROUGH_LLM,
+    "balance": _THROUGH_LLM,
+    "sequence_balance": _THROUGH_LLM,
     "siglip": frozenset({"vit", "text_tower"}),
     "caption": frozenset({"vit", "captioner"}),
 }
 """The loss terms, and the kinds of modules that their gradient reaches."""
 
-SETTINGS: Mapping[str, tuple[str, ...]] = {"llm/router": ("bias_rate",)}
-"""The scalars that `set` may change, by kind of module and part."""
+TOKEN_LOSSES = ("next_token", "mtp", "z_loss", "caption")
+"""The terms that are sums over tokens: these may say `over` and `reduce`."""
+
+BALANCES = ("balance", "sequence_balance")
+"""The terms that are about routed experts: these want a module that has them."""
+
+LOSS: Table = {
+    "weight": Word("curve", "The term's weight: a number or a curve over the stage."),
+    "over": Word("mask", "The positions it is taken over: all, text, or answers."),
+    "reduce": Word("reduce", "What is averaged: tokens, samples, or sqrt (1 / sqrt(l) a token)."),
+}
+
+_DROPPED = ("dropout", "drop_path")
+
+SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "llm/router": ("bias_rate",),
+    **dict.fromkeys(("llm", "vit", "text_tower", "captioner"), _DROPPED),
+    "projector": ("dropout",),
+}
+"""The scalars that `set` may change, by kind of module, and part where it is one part's."""
+
+SHARES = frozenset(_DROPPED)
+"""The settings that lie in 0..1, 1 left out."""
 
 OPTIMIZER_DEFAULTS: Mapping[str, Mapping[str, float | bool | None]] = {
     "muon": {

@@ -49,6 +49,19 @@ def test_a_row_of_a_caption_and_a_text() -> None:
     assert (packed.captions.tolist(), packed.caption_cu_seqlens.tolist()) == ([], [0])
 
 
+def test_across_documents_a_row_is_one_document_whose_tokens_predict_each_other() -> None:
+    rows = [row("words", 5, (0, 0, 3), (1, 0, 2)), row("words", 5, (0, 3, 6), (1, 2, 4))]
+    apart, across = collate(rows, SOURCES), collate(rows, SOURCES, across=True)
+    assert apart.cu_seqlens.tolist() == [0, 3, 5, 8, 10]
+    assert (across.cu_seqlens.tolist(), across.max_seqlen) == ([0, 5, 10], 5)
+    assert across.positions.tolist() == [*range(5), *range(5)]
+    no = NO_LOSS
+    assert apart.targets.tolist() == [101, 102, no, 102, no, 104, 105, no, 104, no]
+    assert across.targets.tolist() == [101, 102, 101, 102, no, 104, 105, 103, 104, no]
+    assert across.tokens.tolist() == apart.tokens.tolist()
+    assert across.doc_ids == apart.doc_ids == ((0, 1), (0, 1))
+
+
 def test_a_row_for_the_vit_holds_images_and_their_captions() -> None:
     rows = [row("pictures", 30, (2, 0, 20), (0, 0, 8), unit="vit")]
     packed = collate(rows, SOURCES)

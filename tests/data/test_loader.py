@@ -64,7 +64,7 @@ def test_the_steps_of_a_stage_read_each_row_of_a_source_once_and_in_its_order() 
     reader = StageReader(stage(), SOURCES)
     drawn = [row for step in range(STEPS) for row in reader.rows(step)]
     for name, count in stage().draws.before(STEPS).items():
-        stream = reader._streams[name]
+        stream = reader._windows[0].streams[name]
         assert [row for row in drawn if row.source == name] == [stream.row(k) for k in range(count)]
 
 

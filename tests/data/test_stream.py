@@ -78,6 +78,45 @@ def test_text_rows_are_the_same_in_any_order_and_from_any_object(
     assert read(runs_on, 0, 30 - split) == rows[split:]
 
 
+@settings(max_examples=80, deadline=None)
+@given(
+    LENGTHS,
+    st.lists(
+        st.tuples(st.integers(1, 70), st.integers(0, 9), st.sampled_from(["best-fit", "concat"])),
+        max_size=3,
+    ),
+)
+def test_text_is_read_once_per_epoch_in_whatever_order_it_is_packed(
+    lengths: list[int], stages: list[tuple[int, int, str]]
+) -> None:
+    source = text_source(lengths)
+    rows: list[Row] = []
+    history: list[Reads] = []
+    for seq_len, num_rows, packing in [*stages, (7, sum(lengths), "concat-across")]:
+        stream = open_stream(source, history, 5, seq_len, "llm", packing=packing)
+        assert all(sum(e - s for _, s, e in row.spans) == seq_len for row in read(stream, 0, 5))
+        rows += read(stream, 0, num_rows)
+        history.append(Reads(seq_len, num_rows, "llm", packing))
+    counts = Counter((doc, at) for row in rows for doc, s, e in row.spans for at in range(s, e))
+    assert set(counts) == {(doc, at) for doc, n in enumerate(lengths) for at in range(n)}
+    # What an epoch leaves is dealt with the next one's first window, in any order.
+    assert max(counts.values()) - min(counts.values()) <= 2
+
+
+def test_concat_cuts_documents_where_rows_end_and_nowhere_else() -> None:
+    lengths = [3 + (i * 37) % 60 for i in range(200)]
+    stream = open_stream(text_source(lengths), [], 0, 128, "llm", packing="concat")
+    for row in read(stream, 0, sum(lengths) // 128):
+        for place, (doc, start, end) in enumerate(row.spans):
+            assert start == 0 or place == 0
+            assert end == lengths[doc] or place == len(row.spans) - 1
+    across = open_stream(text_source(lengths), [], 0, 128, "llm", packing="concat-across")
+    assert read(across, 0, 20) == read(stream, 0, 20)
+    runs_on = [Reads(128, 9, "llm", "concat"), Reads(128, 2, "llm", "concat-across")]
+    on = open_stream(text_source(lengths), runs_on, 0, 128, "llm", packing="concat")
+    assert read(on, 0, 5) == read(stream, 11, 16)
+
+
 def test_epochs_and_sources_and_seeds_are_dealt_differently() -> None:
     source = text_source([4] * 500)
     rows = read(open_stream(source, [], 0, 4, "llm"), 0, 1000)
@@ -187,5 +226,7 @@ def test_what_cannot_be_read_is_refused_by_name() -> None:
         open_stream(image_source([[(3, 3)]], "pictures"), [], 0, 35, "vit")
     with pytest.raises(ValueError, match="`words` has no document to read in units of `vit`"):
         open_stream(text_source([3], "words"), [], 0, 35, "vit")
+    with pytest.raises(ValueError, match="`pictures` holds images, which concat would cut"):
+        open_stream(image_source([[(3, 3)]], "pictures"), [], 0, 35, "llm", packing="concat")
     with pytest.raises(ValueError, match="holdout 1"):
         open_stream(text_source([3], "words"), [], 0, 35, "llm", Fraction(1))

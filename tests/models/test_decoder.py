@@ -10,6 +10,7 @@ from torch import Tensor
 from curriculum.models.decoder import Decoder
 from curriculum.models.presets import shape_of
 from curriculum.models.rotation import rotate_pairs
+from curriculum.models.shapes import DecoderShape
 from curriculum.models.vlm import build
 
 SIZES = {
@@ -151,6 +152,7 @@ def test_equal_to_transformers_deepseek_v3() -> None:
 
     ours = decoder(num_shared_experts=2)
     shape = ours.shape
+    assert isinstance(shape, DecoderShape)
     theirs = DeepseekV3Model(
         DeepseekV3Config(
             vocab_size=shape.vocab, hidden_size=shape.hidden, intermediate_size=shape.ffn_dim,

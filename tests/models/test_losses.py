@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from curriculum.data.packed import NO_LOSS
-from curriculum.models.losses import next_token_loss, siglip_loss, siglip_share
+from curriculum.models.losses import next_token_loss, siglip_loss, siglip_share, z_loss
 
 
 def randn(*size: int, seed: int = 0) -> Tensor:
@@ -30,6 +30,28 @@ def test_next_token_equals_cross_entropy(chunk: int) -> None:
         results.append((loss.detach(), hidden.grad, head.grad))
     for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 64])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_z_loss_and_weights_equal_what_torch_differentiates(chunk: int, weighted: bool) -> None:
+    targets = torch.randint(0, 11, (17,), generator=torch.Generator().manual_seed(3))
+    weights = torch.linspace(0.1, 2.0, 17) if weighted else None
+    each = torch.ones(17) if weights is None else weights
+    results = []
+    for exact in (False, True):
+        hidden, head = randn(17, 8), randn(11, 8, seed=1)
+        if exact:
+            logits = hidden @ head.t()
+            z = (each * logits.logsumexp(-1) ** 2).sum()
+            nll = (each * functional.cross_entropy(logits, targets, reduction="none")).sum()
+        else:
+            z = z_loss(hidden, head, chunk, weights)
+            nll = next_token_loss(hidden, head, targets, chunk, weights)
+        torch.autograd.backward(z / 3 + nll / 7)
+        results.append((z.detach(), nll.detach(), hidden.grad, head.grad))
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
 
 
 def test_next_token_without_gradient_or_positions() -> None:

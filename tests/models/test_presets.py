@@ -7,10 +7,12 @@ import sys
 
 import pytest
 
-from curriculum.models.presets import PRESETS, shape_of
-from curriculum.models.shapes import DecoderShape, VitShape
+from curriculum.models.counted_shape import USUAL_PARTS, CountedShape
+from curriculum.models.presets import PRESETS, counted_shape, shape_of
+from curriculum.models.shapes import KINDS, DecoderShape, VitShape
 
-PROXIES = [name for name in PRESETS if name.endswith("-proxy")]
+PROXIES = [n for n in PRESETS if n.endswith("-proxy") and n != "dense-proxy"]
+BUILT = {name: shape for name, shape in PRESETS.items() if not isinstance(shape, CountedShape)}
 
 
 def test_moonlight_has_the_published_counts() -> None:
@@ -46,7 +48,14 @@ def test_proxies_are_small_together_and_have_every_mechanism() -> None:
     assert vit.merge == 2
 
 
-@pytest.mark.parametrize("name", PRESETS)
+def test_the_dense_proxy_is_as_small_as_the_one_with_experts() -> None:
+    dense = PRESETS["dense-proxy"]
+    assert dense.num_params() == 1_916_960
+    assert dense.parts() == ("embeddings", "norms", "attention", "ffn")
+    assert shape_of("dense-proxy", {"tied_embeddings": False}).parts()[-1] == "head"
+
+
+@pytest.mark.parametrize("name", BUILT)
 def test_parts_add_up(name: str) -> None:
     shape = PRESETS[name]
     assert sum(shape.params_by_part().values()) == shape.num_params()
@@ -87,11 +96,59 @@ def test_overrides() -> None:
         ("moonlight-proxy", {"q_lora_rank": "x"}, "a whole number or null is needed"),
         ("moonlight-proxy", {"tied_embeddings": 1}, "tied_embeddings is 1: true or false"),
         ("moonlight-proxy", {"tied_embeddings": True}, "only false is built"),
+        ("dense-proxy", {"num_kv_heads": 3}, "num_kv_heads 3 does not divide num_heads 4"),
+        ("dense-proxy", {"head_dim": 7}, "RoPE turns pairs"),
+        ("dense-proxy", {"qk_norm_whole": True}, "says how `qk_norm: true` is meant"),
+        ("dense-proxy", {"full_attention_every": 4}, "needs a `window`"),
+        ("dense-proxy", {"nope_every": 0}, "nope_every is 0: at least 1"),
+        ("gemma-2b", {"ffn_dim": 4}, "no field 'ffn_dim': its fields are params, active_params"),
+        ("gemma-2b", {"active_params": 3_000_000_000}, "more than params 2506172416"),
     ],
 )
 def test_mistakes_are_told(preset: str, overrides: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         shape_of(preset, overrides)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "message"),
+    [
+        ("lm", {}, "unknown kind 'lm': did you mean 'llm'"),
+        ("zzz", {}, "there are llm, vit, projector, text_tower, captioner"),
+        ("llm", {"hidden": 64}, "is known by its `params`: say how many"),
+        ("llm", {"params": 1.5}, "params is 1.5: a whole number is needed"),
+        ("llm", {"params": 0}, "params is 0: at least 1"),
+        ("llm", {"params": 100, "vocab": 50, "hidden": 2}, "vocab x hidden is 100: no less than"),
+        (
+            "llm",
+            {"params": 1, "merge": 2},
+            "no field 'merge': its fields are params, active_params",
+        ),
+        ("vit", {"params": 1, "vocab": 2}, "a vit known by counts has no field 'vocab'"),
+        ("projector", {"params": 1, "num_heads": 2}, "has no field 'num_heads'"),
+    ],
+)
+def test_mistakes_in_counts_are_told(kind: str, said: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        counted_shape(kind, said)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_counts_are_all_that_is_known(kind: str) -> None:
+    shape = counted_shape(kind, {"params": 1000})
+    assert (shape.num_params(), shape.num_active_params()) == (1000, 1000)
+    assert shape.parts() == USUAL_PARTS[kind]
+    assert {shape.params_of(part) for part in shape.parts()} == {None}
+    for preset in PRESETS.values():  # parts that presets of the kind have can be named
+        assert preset.kind != kind or set(preset.parts()) <= set(shape.parts())
+
+
+def test_embeddings_of_counts_are_left_out_where_they_are_known() -> None:
+    said: dict[str, object] = {"params": 1000, "vocab": 50, "hidden": 4}
+    assert counted_shape("llm", said).num_params(without_embeddings=True) == 600
+    tied = counted_shape("llm", said | {"tied_embeddings": True, "active_params": 700})
+    assert tied.num_active_params(without_embeddings=True) == 500
+    assert counted_shape("text_tower", said).num_params(without_embeddings=True) == 800
 
 
 def test_no_array_library_is_loaded() -> None:

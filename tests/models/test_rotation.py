@@ -85,6 +85,7 @@ def test_the_attention_factor_is_that_of_queries_and_keys() -> None:
     speeds = YARN.inv_freq(16)
     model.set_rope(speeds, factor)
     folded.set_rope(speeds)
+    assert isinstance(model.shape, DecoderShape)
     rope, nope = 16, model.shape.qk_nope_head_dim
     with torch.no_grad():
         for attention in attentions(folded):

@@ -14,8 +14,8 @@ from curriculum.models.vlm import build
 GRIDS = [(8, 8), (4, 6), (4, 6), (12, 2)]
 
 
-def vit() -> Vit:
-    shape = shape_of("moonvit-proxy", {"hidden": 48, "mlp_dim": 64})
+def vit(**overrides: object) -> Vit:
+    shape = shape_of("moonvit-proxy", {"hidden": 48, "mlp_dim": 64, **overrides})
     module = build(shape, "cpu", seed=4)
     assert isinstance(module, Vit)
     return module
@@ -73,6 +73,17 @@ def test_the_position_of_a_patch_matters() -> None:
     flipped = x.view(4, 4, -1).flip(1).reshape(16, -1)
     back = model(flipped, [(4, 4)]).view(4, 4, -1).flip(1).reshape(16, -1)
     assert (model(x, [(4, 4)]) - back).abs().max() > 1e-2
+
+
+def test_without_a_base_positions_are_learned_alone() -> None:
+    """And patches without positions are a set: what turns would tell them apart."""
+    for base, differs in ((None, False), (10_000.0, True)):
+        model, x = vit(rope_base=base), patches([(4, 4)])
+        with torch.no_grad():
+            model.positions.zero_()
+        order = torch.randperm(16, generator=torch.Generator().manual_seed(1))
+        moved = model(x[order], [(4, 4)]) - model(x, [(4, 4)])[order]
+        assert bool(moved.abs().max() > 1e-3) is differs
 
 
 def test_a_layer_equals_siglip() -> None:

@@ -11,15 +11,8 @@ from curriculum.models.batch import TorchBatch, to_torch
 from curriculum.models.decoder import Decoder
 from curriculum.models.presets import PRESETS, shape_of
 from curriculum.models.shapes import Shape
-from curriculum.models.vlm import (
-    Contrast,
-    TermSum,
-    build,
-    count_of,
-    embed_pairs,
-    forward_losses,
-    is_matrix,
-)
+from curriculum.models.terms import TermSum, count_of
+from curriculum.models.vlm import Contrast, build, embed_pairs, forward_losses, is_matrix
 from models.packs import Document, caption_rows, llm_rows
 
 Grads = dict[str, Tensor]
@@ -164,7 +157,7 @@ def test_next_token_adds_up_over_micro_batches() -> None:
     choices = [moe.last_choice for moe in llm.moe_layers()]
     llm.update_router_bias(0.0)
 
-    total, count = 0.0, 0
+    total, count = 0.0, 0.0
     for i, cut in enumerate(cuts):
         for moe, choice in zip(llm.moe_layers(), choices, strict=True):
             assert choice is not None

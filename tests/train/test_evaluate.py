@@ -45,7 +45,7 @@ def modules() -> Modules:
     made = {name: build(module.shape, CPU, 0, name) for name, module in MODULES.items()}
     llm = made["llm"]
     assert isinstance(llm, Decoder)
-    llm.set_rope(Rope(Fraction(50_000)).inv_freq(llm.shape.qk_rope_head_dim))
+    llm.set_rope(Rope(Fraction(50_000)).inv_freq(llm.shape.rope_head_dim))
     return made
 
 

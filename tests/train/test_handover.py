@@ -97,7 +97,7 @@ def test_rope_is_the_stages_own_and_not_in_the_weights() -> None:
     llm = started(plan, "long", shelf).modules["llm"]
     assert isinstance(llm, Decoder)
     assert llm.rope.base() == pytest.approx(800_000)
-    speeds = plan.stage("long").rope["llm"].inv_freq(llm.shape.qk_rope_head_dim)
+    speeds = plan.stage("long").rope["llm"].inv_freq(llm.shape.rope_head_dim)
     assert llm.rope.by_layer() == [(speeds, 1.0)] * llm.shape.num_layers
     assert not any("rope" in key for key in shelf.weights["joint"]["llm"])
 

@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ from torch import Tensor
 
 from curriculum.curve import constant
 from curriculum.data.loader import StageReader
+from curriculum.data.packed import NO_LOSS
 from curriculum.models.batch import to_torch
 from curriculum.models.coca import TextTower
 from curriculum.models.decoder import Decoder
-from curriculum.models.vlm import embed_pairs
+from curriculum.models.vlm import embed_pairs, forward_losses
+from curriculum.objective import LossRule
 from curriculum.plan import Plan
 from curriculum.train.feed import draw, open_reader
 from curriculum.train.handover import Assembly, MemoryShelf, assemble
@@ -115,6 +118,60 @@ def test_a_steps_mathematics_does_not_depend_on_how_it_is_cut(job: Job) -> None:
                 assert line.loss.keys() == stage.loss.keys()
             _require_equal_router_biases(cut, whole)
         shelf.put(stage.name, whole)
+
+
+def test_what_is_added_to_the_loss_does_not_depend_on_how_a_step_is_cut(job: Job) -> None:
+    base = job.plan.stage("text")
+    loss = {
+        "next_token": constant(1),
+        "z_loss": constant(Fraction(1, 100)),
+        "balance": constant(Fraction(1, 10)),
+        "sequence_balance": constant(Fraction(1, 10)),
+    }
+    rules = {"next_token": LossRule("text", "sqrt"), "z_loss": LossRule("all", "samples")}
+    stage = replace(base, loss=loss, loss_rules=rules)
+    plan = replace(job.plan, stages=(stage,))
+    reader = open_reader(plan, stage, job.sources)
+    lines = []
+    for size in (stage.at(0).batch_seqs, 1, 3):
+        world = replace(job, plan=plan)
+        assembly = assembled(world, "text", MemoryShelf())
+        lines.append((assembly, list(two_steps(world, "text", assembly, reader, size))))
+    (whole, expected), *cuts = lines
+    for cut, found in cuts:
+        for line, right in zip(found, expected, strict=True):
+            assert without_floats(line) == without_floats(right)
+            assert line.loss == pytest.approx(right.loss, rel=0, abs=1e-5)
+            assert line.total == pytest.approx(right.total, rel=0, abs=1e-5)
+        _require_equal_router_biases(cut, whole)
+    assert expected[0].loss["balance"] >= 1  # of its one layer with experts: 1 where all are even
+    assert expected[0].loss["sequence_balance"] >= expected[0].loss["balance"]
+
+
+@pytest.mark.parametrize("reduce", ["tokens", "samples", "sqrt"])
+def test_a_sample_weighs_what_its_rule_says(job: Job, reduce: str) -> None:
+    base = job.plan.stage("text")
+    stage = replace(base, loss_rules={"next_token": LossRule("all", reduce)})
+    reader = open_reader(job.plan, stage, job.sources)
+    assembly = assembled(job, "text", MemoryShelf())
+    crew = assembly.crew(job.device, "fp32")
+    drawn = draw(reader, 0, 2)
+    weighted, weights = 0.0, 0.0
+    with torch.no_grad():
+        for packed in drawn.micro_batches:
+            for start, end in pairwise(packed.cu_seqlens.tolist()):
+                bears = int((packed.targets[start:end] != NO_LOSS).sum())
+                if not bears:
+                    continue
+                one = packed.targets.copy()
+                one[:start] = one[end:] = NO_LOSS
+                only = to_torch(replace(packed, targets=one))
+                nll = forward_losses(crew.by_kind, only, {"next_token": 1.0})["next_token"].total
+                power = {"tokens": 0.0, "samples": 1.0, "sqrt": 0.5}[reduce]
+                weighted += nll.item() / bears**power
+                weights += bears ** (1 - power)
+    found = step_of_plan(crew, stage.at(0), drawn)
+    assert found.terms["next_token"] == pytest.approx(weighted / weights, rel=1e-5)
 
 
 def without_floats(line: LedgerLine) -> LedgerLine:

@@ -129,6 +129,16 @@ def soup_plan() -> Plan:
     )
 
 
+def dense_plan(**sizes: object) -> Plan:
+    """Return the world's plan with a dense decoder in the place of the one with experts."""
+    said = {"hidden": 32, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2, "head_dim": 8}
+    shape = shape_of("dense-proxy", {**said, "ffn_dim": 64, "vocab": 64, **sizes})
+    plan = world_plan()
+    stages = tuple(replace(stage, settings={}) for stage in plan.stages)
+    modules = {**plan.modules, "llm": Module("llm", "dense-proxy", shape)}
+    return with_digests(replace(plan, modules=modules, stages=stages))
+
+
 def about(name: str) -> About:
     """Return what a made-up source says of itself."""
     modality: Modality = "image-text" if name == "captions" else "text"

@@ -7,7 +7,7 @@ from curriculum.errors import Diagnostic, Severity
 from curriculum.plan import Plan, Stage
 from curriculum.rope import Rope
 from curriculum.units import decimal_words
-from curriculum.words import LOSSES
+from curriculum.words import BALANCES, LOSSES
 
 _WHAT = {
     "modules": "module",
@@ -47,7 +47,7 @@ def rope_grows_with_context(plan: Plan) -> Iterator[Diagnostic]:
     says the one that it keeps, unless that one prepared for them (`target_seq_len`)."""
     for stage in plan.stages:
         for module, rope in stage.rope.items():
-            now = stage.at(0).seq_len
+            now = max(seq_len for _, seq_len in stage.batch.contexts(stage.steps))
             for parent, step in _parents(plan, stage, module):
                 known = max(parent.at(step).seq_len, parent.target_seq_len or 0)
                 same = _rope_of(parent, module)
@@ -74,7 +74,7 @@ def context_never_shrinks_unsaid(plan: Plan) -> Iterator[Diagnostic]:
     `seq_len`."""
     for stage in plan.stages:
         for module in stage.init:
-            if plan.modules[module].shape.kind != "llm":
+            if plan.modules[module].shape.kind != "llm" or _says_context(plan, stage):
                 continue
             now = stage.at(0).seq_len
             for parent, step in _parents(plan, stage, module):
@@ -98,11 +98,18 @@ def context_never_shrinks_unsaid(plan: Plan) -> Iterator[Diagnostic]:
 
 def every_loss_term_has_its_modules(plan: Plan) -> Iterator[Diagnostic]:
     """A stage has the modules that its loss terms are computed with."""
-    needed = {"next_token": {"llm"}, "siglip": LOSSES["siglip"], "caption": LOSSES["caption"]}
     for stage in plan.stages:
         kinds = _kinds(plan, stage)
         for term in stage.loss:
-            missing = sorted(needed[term] - kinds)
+            missing = sorted(_needed(term) - kinds)
+            if not missing and term in BALANCES and not _has_experts(plan, stage):
+                yield Diagnostic(
+                    "every-loss-term-has-its-modules",
+                    f"the loss `{term}` of stage `{stage.name}` is about routed experts, and its "
+                    "llm has none",
+                    plan.place(f"stages.{stage.name}.loss.{term}"),
+                    "leave the term out",
+                )
             if missing:
                 yield Diagnostic(
                     "every-loss-term-has-its-modules",
@@ -127,8 +134,8 @@ def every_trained_module_has_a_loss(plan: Plan) -> Iterator[Diagnostic]:
                 continue
             if kind != "llm" and not _reads_images(plan, stage):
                 why = "the stage reads no images"
-            elif kind in LOSSES["next_token"] and "next_token" in stage.loss:
-                why = "`next_token` reaches it only through an LLM and a projector"
+            elif through := [t for t in stage.loss if kind in LOSSES[t] and "llm" in LOSSES[t]]:
+                why = f"`{through[0]}` reaches it only through an LLM and a projector"
             else:
                 why = f"its loss is {', '.join(stage.loss)}"
             yield Diagnostic(
@@ -171,8 +178,24 @@ def _says(plan: Plan, stage: Stage, key: str) -> bool:
     return says or not plan.places
 
 
+def _says_context(plan: Plan, stage: Stage) -> bool:
+    """Say whether the stage or a piece of its batch has its own `seq_len`."""
+    batch = f"stages.{stage.name}.batch"
+    said = (p for p in plan.places if p.startswith(batch) and p.endswith(".seq_len"))
+    return any(said) or _says(plan, stage, "seq_len")
+
+
 def _kinds(plan: Plan, stage: Stage) -> set[str]:
     return {plan.modules[module].shape.kind for module in stage.init}
+
+
+def _needed(term: str) -> frozenset[str]:
+    """Return the kinds of modules that a term is computed with."""
+    return LOSSES[term] & {"llm"} or LOSSES[term]
+
+
+def _has_experts(plan: Plan, stage: Stage) -> bool:
+    return any("router" in plan.shape_of(stage, module).parts() for module in stage.init)
 
 
 def _reads_images(plan: Plan, stage: Stage) -> bool:
@@ -187,7 +210,7 @@ def _reached(plan: Plan, stage: Stage) -> set[str]:
     for term, weight in stage.loss.items():
         if weight is not None and all(p.a == p.b == 0 for p in weight.pieces):
             continue
-        if term == "next_token":
+        if "llm" in LOSSES[term]:
             whole = sees and kinds >= LOSSES[term]
             reached |= LOSSES[term] if whole else {"llm"}
         elif sees and kinds >= LOSSES[term]:

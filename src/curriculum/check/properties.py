@@ -102,7 +102,8 @@ def _points(plan: Plan) -> "SearchStrategy[Point]":
         step = st.one_of(st.integers(0, last), st.sampled_from(near))
         return st.builds(Point, st.just(stage), step, step, st.integers(0, stage.tokens))
 
-    return st.sampled_from(plan.stages).flatmap(of_stage)
+    made = {stage.name: of_stage(stage) for stage in plan.stages}  # not for every point anew
+    return st.sampled_from(plan.stages).flatmap(lambda stage: made[stage.name])
 
 
 def _breaks(stage: Stage) -> set[int]:

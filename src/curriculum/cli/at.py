@@ -1,7 +1,7 @@
 """`curriculum at`: everything the plan says of one step"""
 
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
 from fractions import Fraction
 from math import ceil
 from typing import Annotated, Any
@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from curriculum.cli.load import load_good
+from curriculum.cli.modules import module_lines, modules_json
 from curriculum.cli.options import File, Format, FormatOption, Set
 from curriculum.errors import CurriculumError, ValueProblem, did_you_mean
 from curriculum.paths import path_tokens_before
@@ -113,12 +114,24 @@ def values_at(plan: Plan, stage: Stage, step: int) -> dict[str, Any]:
         "shares": now.shares,
         "ratios": dict(sorted(ratios.items())),
         "loss": now.loss,
+        "loss_rules": {term: asdict(rule) for term, rule in stage.loss_rules.items()},
         "set": now.settings,
         "optimizer": {
             target: {"kind": rule.kind, **rule.values} for target, rule in stage.optimizer.items()
         },
         "train": list(stage.train),
+        "layout": _layout_at(stage, now.batch_seqs),
+        "packing": stage.packing,
+        **modules_json(plan, stage),
     }
+
+
+def _layout_at(stage: Stage, batch_seqs: int) -> dict[str, int] | None:
+    """Return the ranks, and how many micro-batches each of them takes in this step."""
+    layout = stage.layout
+    if layout is None:
+        return None
+    return asdict(layout) | {"accumulation": batch_seqs // layout.unit_seqs, "ranks": layout.ranks}
 
 
 def _text(now: dict[str, Any]) -> str:
@@ -135,9 +148,15 @@ def _text(now: dict[str, Any]) -> str:
         f"{now['tokens_per_step']:,} tokens a step; first sequence {now['first_sequence']:,}"
     )
     lines.append(f"  trains           {', '.join(now['train'])}")
+    if (layout := now["layout"]) is not None:
+        words = ", ".join(f"{key} {layout[key]}" for key in ("dp", "micro", "accumulation"))
+        lines.append(f"  layout           {words}; {layout['ranks']:,} ranks")
     for key, title in (("lr", "learning rate"), ("loss", "loss"), ("set", "set")):
         for name, value in now[key].items():
             lines.append(f"  {title:<16} {name} {'unknown' if value is None else f'{value:.6g}'}")
+    for term, rule in now["loss_rules"].items():
+        lines.append(f"  {'loss':<16} {term} on {rule['on']}, reduce {rule['reduce']}")
+    lines += module_lines(now)
     for module, rope in now["rope"].items():
         lines.append(f"  {'RoPE base':<16} {module} {_rope_words(rope)}")
     if now["target_seq_len"] is not None:

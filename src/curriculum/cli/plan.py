@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,12 +12,14 @@ import typer
 from curriculum.cli.at import rope_values
 from curriculum.cli.graph_json import composed_json, fate_json, outside_json, totals_json
 from curriculum.cli.load import load
+from curriculum.cli.modules import modules_json
 from curriculum.cli.options import Format, FormatOption, Set
 from curriculum.compile import Compiled
-from curriculum.cost import stage_flops
+from curriculum.cost import stage_flops, without_attention
 from curriculum.errors import CurriculumError, FindingsError
 from curriculum.findings import finding_json, text_of
 from curriculum.lock import read_lock, write_lock
+from curriculum.objective import LossRule
 from curriculum.paths import path_tokens
 from curriculum.plan import Plan, Stage
 from curriculum.screen import Figures, screen, stage_figures
@@ -170,12 +173,24 @@ def _json(compiled: Compiled, changed: list[str]) -> dict[str, Any]:
         "plan": plan.name,
         "digest": plan.digest,
         "stages": stages,
+        "modules": {name: _module_json(plan, name) for name in plan.modules},
         "composed": [composed_json(c, paths[c.name]) for c in plan.composed],
         "outside": [outside_json(o) for o in plan.outside],
         "totals": totals_json(plan),
         "provenance": provenance,
         "changed": changed,
         "findings": findings,
+    }
+
+
+def _module_json(plan: Plan, name: str) -> dict[str, Any]:
+    module = plan.modules[name]
+    return {
+        "preset": module.preset,
+        "kind": module.shape.kind,
+        "params": module.shape.num_params(),
+        "active_params": module.shape.num_active_params(),
+        "attention_in_flops": name not in without_attention(plan),
     }
 
 
@@ -194,6 +209,22 @@ def _stage_json(plan: Plan, stage: Stage, figures: Figures) -> dict[str, Any]:
         "seq_len": {"first": first.seq_len, "last": last.seq_len},
         "batch_seqs": {"first": first.batch_seqs, "last": last.batch_seqs},
         "tokens_per_step": {"first": first.tokens_per_step, "last": last.tokens_per_step},
+        "contexts": [
+            {"first_step": step, "seq_len": seq_len}
+            for step, seq_len in stage.batch.contexts(stage.steps)
+        ],
+        "ramps": [
+            {
+                "first_step": laid.first_step,
+                "end_step": laid.end_step,
+                "batch_seqs": {"first": laid.ramp.first_seqs, "last": laid.ramp.last_seqs},
+                "by_seqs": laid.ramp.by_seqs,
+                "levels": laid.ramp.num_levels,
+                "shape": laid.ramp.shape,
+            }
+            for laid in stage.batch.ramps
+        ],
+        "layout": None if stage.layout is None else asdict(stage.layout),
         "lr": {
             t: {"start": lr.start, "peak": lr.peak, "end": lr.end} for t, lr in figures.lr.items()
         },
@@ -203,6 +234,9 @@ def _stage_json(plan: Plan, stage: Stage, figures: Figures) -> dict[str, Any]:
         "epochs": {name: None if x is None else float(x) for name, x in figures.epochs.items()},
         "flops": stage_flops(plan, stage),
         "count": stage.count,
+        "packing": stage.packing,
+        "loss": {t: asdict(stage.loss_rules.get(t, LossRule())) for t in stage.loss},
+        **modules_json(plan, stage),
         **fate_json(stage),
         "digest": stage.digest,
     }

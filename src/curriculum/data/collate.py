@@ -30,11 +30,13 @@ class _Image(NamedTuple):
         return height // self.source.about.patch_px, width // self.source.about.patch_px
 
 
-def collate(rows: Sequence[Row], sources: Mapping[str, Source]) -> Packed:
+def collate(rows: Sequence[Row], sources: Mapping[str, Source], across: bool = False) -> Packed:
     """Pack rows of one context and unit; the same rows give the same bytes.
 
-    A packed document is a span for the LLM, an image for the ViT. Wrappers around images and image
-    positions are read, not predicted. ValueError where rows do not go together.
+    A packed document is a span for the LLM, an image for the ViT; with `across`, all of a row of
+    text: attention crosses its documents, and the last of one predicts the first of the next.
+    Wrappers around images and image positions are read, not predicted. ValueError where rows do
+    not go together.
     """
     if not rows or len({(row.seq_len, row.unit) for row in rows}) != 1:
         raise ValueError("a batch has at least one row, and all rows are of one context and unit")
@@ -49,6 +51,9 @@ def collate(rows: Sequence[Row], sources: Mapping[str, Source]) -> Packed:
     seq_len, for_llm = rows[0].seq_len, rows[0].unit == "llm"
     images = [image for row in rows for image in _images(row, sources[row.source])]
     lengths, padding = _documents(rows, sources)
+    if across:
+        assert not any(padding), "rows of text are full"
+        lengths, padding = [seq_len] * len(rows), [False] * len(rows)
     cu_seqlens = np.concatenate([[0], np.cumsum(lengths)])
     is_padding = np.repeat(padding, lengths)
     captions = (

@@ -313,7 +313,8 @@ def _deadlines(
 
 def _reaches(pieces: Sequence[_Piece], number: int, source: int, step: int, rows: int) -> int:
     """The first step after `step` with Q >= rows, or one past the end of the stage."""
-    for piece in pieces[number:]:
+    for index in range(number, len(pieces)):  # no slice: a ramp has as many pieces as levels
+        piece = pieces[index]
         target, low = rows * piece.scale, max(step, piece.first_step)
         if low == piece.end_step or piece.ideal(source, piece.end_step) < target:
             continue

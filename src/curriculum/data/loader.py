@@ -5,11 +5,13 @@
 A rank or a micro-batch takes a contiguous slice of the global order; nothing here knows which.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,7 +27,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class StageData:
-    """What the data of a stage follows from; `history` and `holdout` may leave out sources."""
+    """What the data of a stage follows from; `history` and `holdout` may leave out sources.
+
+    The context is `seq_len` from step 0 on; `later_contexts` are the steps at which it changes, and
+    what it changes to.
+    """
 
     draws: Draws
     seed: int
@@ -33,6 +39,17 @@ class StageData:
     unit: Unit
     history: Mapping[str, Sequence[Reads]]  # what the ancestors read of each source, furthest first
     holdout: Mapping[str, Fraction]
+    later_contexts: tuple[tuple[int, int], ...] = ()
+    packing: str = "best-fit"
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """The steps of one context, on from `first_step`; rows read before, and the streams."""
+
+    first_step: int
+    before: Mapping[str, int]
+    streams: Mapping[str, Stream]
 
 
 class StageReader:
@@ -43,39 +60,58 @@ class StageReader:
         missing = [name for name in stage.draws.names if name not in sources]
         if missing:
             raise DataError(f"no data for the sources {', '.join(missing)}")
-        self._draws = stage.draws
+        self._draws, self._across = stage.draws, stage.packing == "concat-across"
         self._sources = {name: sources[name] for name in stage.draws.names}
-        # A source of which this stage draws nothing need not be readable in its context.
-        drawn = stage.draws.before(stage.draws.steps)
-        self._streams: dict[str, Stream] = {
-            name: open_stream(
-                source,
-                stage.history.get(name, ()),
-                stage.seed,
-                stage.seq_len,
-                stage.unit,
-                stage.holdout.get(name, Fraction(0)),
+        self._windows: list[_Window] = []
+        history = {name: list(stage.history.get(name, ())) for name in self._sources}
+        contexts = [(0, stage.seq_len), *stage.later_contexts, (stage.draws.steps, 0)]
+        for (first_step, seq_len), (end_step, _) in pairwise(contexts):
+            before, after = stage.draws.before(first_step), stage.draws.before(end_step)
+            self._windows.append(
+                _Window(
+                    first_step,
+                    before,
+                    {
+                        name: open_stream(
+                            source,
+                            history[name],
+                            stage.seed,
+                            seq_len,
+                            stage.unit,
+                            stage.holdout.get(name, Fraction(0)),
+                            stage.packing,
+                        )
+                        for name, source in self._sources.items()
+                        # A source of which nothing is drawn need not be readable in this context.
+                        if after[name] > before[name]
+                    },
+                )
             )
-            for name, source in self._sources.items()
-            if drawn[name]
-        }
+            for name, reads in history.items():
+                rows = after[name] - before[name]
+                reads.append(Reads(seq_len, rows, stage.unit, stage.packing))
 
     def rows(self, step: int, start: int = 0, stop: int | None = None) -> list[Row]:
         """Rows [start, stop) of a step, in the step's global order."""
         names, before = order(self._draws.counts(step)), self._draws.before(step)
+        window = self._windows[bisect_right(self._windows, step, key=_first_step) - 1]
         places = []
         for name in names:
-            places.append((name, before[name]))
+            places.append((name, before[name] - window.before[name]))
             before[name] += 1
-        return [self._streams[name].row(k) for name, k in places[start:stop]]
+        return [window.streams[name].row(k) for name, k in places[start:stop]]
 
     def pack(self, rows: Sequence[Row]) -> Packed:
         """Rows as one batch of arrays."""
-        return collate(rows, self._sources)
+        return collate(rows, self._sources, self._across)
 
     def drawn_hash(self, rows: Sequence[Row]) -> str:
         """A hash of the documents in some rows, for the ledger."""
         return drawn_hash(rows, self._sources)
+
+
+def _first_step(window: _Window) -> int:
+    return window.first_step
 
 
 def open_sources(data: Path, names: Iterable[str], *, verify: bool = True) -> dict[str, Source]:

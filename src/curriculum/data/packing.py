@@ -1,4 +1,4 @@
-"""Documents into rows: exact fill for text, best fit for what cannot be cut
+"""Documents into rows: exact fill or one behind the other for text, best fit for images
 
 A row is one packed sequence: spans of documents that fill `seq_len` positions. Text may be cut
 anywhere, so its rows are full to the token. An image may not, so rows with images may be padded.
@@ -67,6 +67,28 @@ def exact_fill(spans: Sequence[Span], seq_len: int) -> list[tuple[Span, ...]]:
                 insort(free, (length - taken, place))
             room -= taken
         rows.append(tuple(row))
+    return rows
+
+
+def in_order(spans: Iterable[Span], seq_len: int) -> list[tuple[Span, ...]]:
+    """Pack spans, together a whole number of rows, one behind the other, cut where a row is full.
+
+    >>> rows = in_order([Span(0, 0, 3), Span(1, 0, 5), Span(2, 0, 4)], 6)
+    >>> [[tuple(span) for span in row] for row in rows]
+    [[(0, 0, 3), (1, 0, 3)], [(1, 3, 5), (2, 0, 4)]]
+    """
+    rows: list[tuple[Span, ...]] = []
+    row: list[Span] = []
+    room = seq_len
+    for doc, start, end in spans:
+        while start < end:
+            taken = min(end - start, room)
+            row.append(Span(doc, start, start + taken))
+            start, room = start + taken, room - taken
+            if not room:
+                rows.append(tuple(row))
+                row, room = [], seq_len
+    assert not row, "not a whole number of rows"
     return rows
 
 

@@ -9,7 +9,7 @@ not yet read of the last window comes first, so that every token is still read o
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import groupby
@@ -18,7 +18,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from curriculum.data.packing import Row, Span, best_fit, blocks_of, cut, exact_fill
+from curriculum.data.packing import Row, Span, best_fit, blocks_of, cut, exact_fill, in_order
 from curriculum.data.permute import derive_key, permute
 from curriculum.data.permute_many import permute_many
 from curriculum.data.store import Source, Unit, held_out
@@ -38,6 +38,12 @@ class Reads:
     seq_len: int
     rows: int
     unit: Unit = "llm"
+    packing: str = "best-fit"
+
+    @property
+    def fill(self) -> str:
+        """How its rows were filled; what attention crosses is nothing to the order of reading."""
+        return self.packing.removesuffix("-across")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +95,12 @@ class TextStream:
     one. So where a window begins follows from sums of lengths, without the packing of any other.
     """
 
-    def __init__(self, epochs: _Epochs, place: _Place, seq_len: int, first_row: int) -> None:
+    def __init__(
+        self, epochs: _Epochs, place: _Place, seq_len: int, first_row: int, fill: str = "best-fit"
+    ) -> None:
         self._epochs, self._place = epochs, place
         self._seq_len, self._first_row = seq_len, first_row
+        self._fill = exact_fill if fill == "best-fit" else in_order
         self._left_len = sum(span.end - span.start for span in place.left)
         self._pack = lru_cache(maxsize=_WINDOWS_KEPT)(self._pack_window)
 
@@ -142,7 +151,7 @@ class TextStream:
         spans = _between(self._place.left, start, stop)
         offset = self._place.after - self._left_len
         spans += self._stream(max(start, self._left_len) + offset, stop + offset)
-        rows = exact_fill(spans, self._seq_len)
+        rows = self._fill(spans, self._seq_len)
         return self._epochs.shuffled(boundary, self._seq_len, rows)
 
     def _stream(self, start: int, stop: int) -> list[Span]:
@@ -226,28 +235,38 @@ def open_stream(
     seq_len: int,
     unit: Unit,
     holdout: Fraction = Fraction(0),
+    packing: str = "best-fit",
 ) -> Stream:
     """The rows that a stage reads of a source, after what its ancestors read, furthest first.
 
-    ValueError where there is nothing to read, or an image is longer than `seq_len`.
+    ValueError where there is nothing to read, or an image is longer than `seq_len` or would be cut.
     """
     stages = [
-        Reads(context, sum(r.rows for r in reads), read_unit)
-        for (context, read_unit), reads in groupby(
-            (r for r in history if r.rows), key=lambda r: (r.seq_len, r.unit)
+        Reads(context, sum(r.rows for r in reads), read_unit, fill)
+        for (context, read_unit, fill), reads in groupby(
+            (r for r in history if r.rows), key=lambda r: (r.seq_len, r.unit, r.fill)
         )
     ]
-    runs_on = stages and (stages[-1].seq_len, stages[-1].unit) == (seq_len, unit)
+    own = Reads(seq_len, 0, unit, packing)
+    runs_on = stages and replace(stages[-1], rows=0) == replace(own, packing=own.fill)
     first_row = stages.pop().rows if runs_on else 0
-    leaf = TextStream if source.about.modality == "text" else PaddedStream
     place, place_unit = _Place(), unit
-    for reads in (*stages, Reads(seq_len, 0, unit)):
+    for reads in (*stages, own):
         if reads.unit != place_unit:
             # What was left of a window in the other unit stays unread.
             place, place_unit = _Place(after=place.after), reads.unit
         _require_rows_that_hold_images(source, reads.seq_len, reads.unit)
         epochs = _Epochs(source, seed, reads.unit, holdout)
-        stream = leaf(epochs, place, reads.seq_len, 0 if reads.rows else first_row)
+        stream: Stream
+        at = 0 if reads.rows else first_row
+        if source.about.modality == "text":
+            stream = TextStream(epochs, place, reads.seq_len, at, reads.fill)
+        elif reads.fill == "best-fit":
+            stream = PaddedStream(epochs, place, reads.seq_len, at)
+        else:
+            raise ValueError(
+                f"source `{source.about.name}` holds images, which {packing} would cut"
+            )
         if reads.rows:
             place = stream.place_after(reads.rows)
     return stream

@@ -36,6 +36,10 @@ class TorchBatch:
     caption_spans: Spans
     caption_targets: Tensor  # [N] int64, NO_LOSS at each caption's last token
     num_caption_targets: int
+    num_sequences: int
+    num_live: int
+    doc_loss_tokens: tuple[int, ...]  # of each packed document: its positions that bear loss
+    caption_lens: tuple[int, ...]  # of each caption: its tokens, the last of which bears no loss
 
 
 def to_torch(
@@ -53,6 +57,8 @@ def to_torch(
             return there.pin_memory().to(device, non_blocking=True)
         return there.to(device)
 
+    before = np.concatenate([[0], np.cumsum(packed.targets != NO_LOSS)])
+    per_doc = np.diff(before[packed.cu_seqlens]) if len(packed.targets) else np.zeros(0, dtype=int)
     has_tokens = len(packed.tokens) > 0
     loss_index = np.flatnonzero(packed.targets != NO_LOSS)
     images = packed.kinds == IMAGE if has_tokens else np.zeros(0, dtype=bool)
@@ -77,4 +83,8 @@ def to_torch(
         caption_spans=Spans(bring(packed.caption_cu_seqlens), int(lengths.max(initial=0))),
         caption_targets=bring(caption_targets),
         num_caption_targets=int((caption_targets != NO_LOSS).sum()),
+        num_sequences=len(packed.sources),
+        num_live=int((packed.kinds != PAD).sum()),
+        doc_loss_tokens=tuple(per_doc.tolist()),
+        caption_lens=tuple(lengths.tolist()),
     )

@@ -1,4 +1,4 @@
-"""The language model: latent attention, experts, RMSNorm, RoPE from the plan's own floats
+"""The language model: latent attention and experts, or dense layers; RoPE from the plan's floats
 
     tokens [T] --embed--> x [T, C] --layers--> norm --> hidden [T, C]      (head: losses.py, vlm.py)
 
@@ -6,17 +6,21 @@
     attn:   q(x) = q_nope | q_rope;  kv_a(x) = latent | k_rope;  kv_b(norm latent) = k_nope | v
 
 T packed tokens, C hidden, H heads, D documents. RoPE turns the rope part only, in neighbouring
-pairs (2i, 2i + 1), as the published weights have it; all heads share one k_rope.
+pairs (2i, 2i + 1), as the published weights have it; all heads share one k_rope. The layers of a
+dense decoder are dense.py's.
 Source: DeepSeek-V2 (arXiv 2405.04434), 2.1; RoPE: arXiv 2104.09864, eq. 34.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import assert_never
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from curriculum.models.attention import packed_attention
+from curriculum.models.dense import DenseLayer
+from curriculum.models.dense_shape import DenseDecoderShape
 from curriculum.models.moe import GatedFfn, Moe
 from curriculum.models.rotation import Rotation, rotate_pairs
 from curriculum.models.shapes import DecoderShape
@@ -92,15 +96,21 @@ class Layer(nn.Module):
 class Decoder(nn.Module):
     """The language model without its loss. `recompute` drops activations and makes them again."""
 
-    def __init__(self, shape: DecoderShape) -> None:
+    def __init__(self, shape: DecoderShape | DenseDecoderShape) -> None:
         super().__init__()
         self.shape = shape
         self.embed = nn.Embedding(shape.vocab, shape.hidden)
-        self.layers = nn.ModuleList(Layer(shape, i) for i in range(shape.num_layers))
+        self.layers = nn.ModuleList(_layer(shape, i) for i in range(shape.num_layers))
         self.norm = nn.RMSNorm(shape.hidden, eps=shape.rms_eps)
-        self.head = nn.Linear(shape.hidden, shape.vocab, bias=False)
-        self.rope = Rotation(shape.num_layers, shape.qk_rope_head_dim)
+        tied = shape.tied_embeddings
+        self.head = None if tied else nn.Linear(shape.hidden, shape.vocab, bias=False)
+        self.rope = Rotation(shape.num_layers, shape.rope_head_dim)
         self.recompute = False
+
+    @property
+    def head_weight(self) -> Tensor:
+        """Weight of the head [V, C]: its own, or the embeddings where they are tied."""
+        return self.embed.weight if self.head is None else self.head.weight
 
     def set_rope(self, inv_freq: Sequence[float], attention_factor: float = 1.0) -> None:
         """Turn all layers alike: see `Rotation.fill`."""
@@ -141,3 +151,13 @@ class Decoder(nn.Module):
                 layer.moe.count(live)
         out: Tensor = self.norm(x)
         return out
+
+
+def _layer(shape: DecoderShape | DenseDecoderShape, layer: int) -> nn.Module:
+    match shape:
+        case DecoderShape():
+            return Layer(shape, layer)
+        case DenseDecoderShape():
+            return DenseLayer(shape, layer)
+        case _:
+            assert_never(shape)

@@ -8,12 +8,16 @@ Megatron-LM, llm-foundry and torchtitan print the same); nothing is counted for 
 The token is the module's own: an LLM position, a ViT patch, a cell of merged patches that the
 projector makes one LLM position of, a caption token of the text tower and of the captioner. What
 those two do once per patch (keys and values of the pooling head, of cross-attention) is
-`flops_per_patch`; the pooling head's work once per image is left out (a few patches' worth).
+`flops_per_patch`; the pooling head's work once per image is left out (a few patches' worth). Of a
+module known by counts, attention is counted where its heads and layers are said, and left out
+elsewhere (`lacks_attention`).
 """
 
 import enum
 from typing import assert_never
 
+from curriculum.models.counted_shape import CountedShape
+from curriculum.models.dense_shape import DenseDecoderShape
 from curriculum.models.shapes import (
     CaptionerShape,
     DecoderShape,
@@ -39,11 +43,16 @@ def flops_params(shape: Shape) -> int:
     >>> round(flops_params(PRESETS["moonlight-16b-a3b"]) / 1e6)
     2579
     """
+    if isinstance(shape, CountedShape):
+        looked_up = 0 if shape.tied_embeddings else shape.embedding_params
+        return shape.num_active_params() - looked_up
     counts = shape.params_by_part(active=True)
     total = sum(n for part, n in counts.items() if part not in ("embeddings", "pool", "logits"))
     match shape:
         case VitShape():
             return total + shape.hidden * shape.patch_dim  # its patch embedding is a product
+        case DenseDecoderShape() if shape.tied_embeddings:
+            return total + counts["embeddings"]  # they are the head
         case CaptionerShape():
             return total - _keys_params(shape)
         case _:
@@ -55,6 +64,10 @@ def attention_width(shape: Shape) -> int:
     match shape:
         case DecoderShape():
             return shape.num_layers * shape.num_heads * (shape.qk_head_dim + shape.v_head_dim)
+        case DenseDecoderShape():
+            return shape.num_layers * shape.num_heads * shape.head_dim * 2
+        case CountedShape():
+            return shape.attention_width
         case VitShape() | TextTowerShape() | CaptionerShape():
             return shape.num_layers * shape.hidden * 2
         case ProjectorShape():
@@ -63,8 +76,29 @@ def attention_width(shape: Shape) -> int:
             raise AssertionError(f"no such shape: {shape}")
 
 
+def attention_products(shape: Shape, seq_len: int) -> int:
+    """Products of one token with all that it sees, of all layers: width x `seq_len`, or a window's.
+
+    >>> from curriculum.models.presets import shape_of
+    >>> local = shape_of("dense-proxy", {"window": 64, "full_attention_every": 2})
+    >>> attention_products(local, 256) == 3 * 320 * 256 + 3 * 320 * 64
+    True
+    """
+    if not isinstance(shape, DenseDecoderShape):
+        return attention_width(shape) * seq_len
+    each = attention_width(shape) // shape.num_layers
+    windows = [shape.window_of(layer) for layer in range(shape.num_layers)]
+    return each * sum(seq_len if w is None else min(w, seq_len) for w in windows)
+
+
+def lacks_attention(shape: Shape) -> bool:
+    """Whether the attention of a module is left out, because nobody says its heads and layers."""
+    counted = isinstance(shape, CountedShape) and shape.kind in ("llm", "vit")
+    return counted and attention_width(shape) == 0
+
+
 def forward_flops_per_token(shape: Shape, seq_len: int) -> int:
-    """FLOPs of one forward pass, per token: 2 N + 2 x attention width x seq_len.
+    """FLOPs of one forward pass, per token: 2 N + 2 x attention products.
 
     `seq_len` is how many positions one attention sees: tokens of a sequence, patches of an image.
 
@@ -72,7 +106,7 @@ def forward_flops_per_token(shape: Shape, seq_len: int) -> int:
     >>> forward_flops_per_token(PRESETS["moonlight-16b-a3b"], 8192)
     7423384576
     """
-    return 2 * flops_params(shape) + 2 * attention_width(shape) * seq_len
+    return 2 * flops_params(shape) + 2 * attention_products(shape, seq_len)
 
 
 def train_flops_per_token(shape: Shape, seq_len: int, gradient: Gradient = Gradient.TRAINED) -> int:
@@ -84,7 +118,7 @@ def train_flops_per_token(shape: Shape, seq_len: int, gradient: Gradient = Gradi
     >>> train_flops_per_token(PRESETS["moonlight-16b-a3b"], 8192)
     22270153728
     """
-    attention = 2 * attention_width(shape) * seq_len
+    attention = 2 * attention_products(shape, seq_len)
     match gradient:
         case Gradient.TRAINED:
             return 6 * flops_params(shape) + 3 * attention
@@ -94,6 +128,14 @@ def train_flops_per_token(shape: Shape, seq_len: int, gradient: Gradient = Gradi
             return 2 * flops_params(shape) + attention
         case _:
             assert_never(gradient)
+
+
+def patches_per_position(shape: Shape) -> int | None:
+    """Patches of a ViT that the projector makes one LLM position of; None where nobody says."""
+    if isinstance(shape, CountedShape):
+        return None if shape.merge is None else shape.merge**2
+    assert isinstance(shape, VitShape)
+    return shape.merge**2
 
 
 def flops_per_patch(shape: Shape, gradient: Gradient = Gradient.TRAINED) -> int:

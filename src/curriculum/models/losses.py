@@ -1,4 +1,4 @@
-"""Losses as sums: next token in chunks, and all pairs of a step however it is cut
+"""Losses as sums: next token and z-loss in chunks, and all pairs of a step however it is cut
 
 A step's loss is the sum over the step divided by the step's count, so every function here returns
 sums and nobody averages a micro-batch. T positions, C hidden, V vocabulary, n images of the step,
@@ -14,19 +14,32 @@ from torch.nn import functional
 from curriculum.data.packed import NO_LOSS
 
 
-def next_token_loss(hidden: Tensor, head: Tensor, targets: Tensor, chunk: int = 4096) -> Tensor:
+def next_token_loss(
+    hidden: Tensor,
+    head: Tensor,
+    targets: Tensor,
+    chunk: int = 4096,
+    weights: Tensor | None = None,
+) -> Tensor:
     """Sum over positions of -log softmax(hidden head')[target], in float32.
 
-    hidden [T, C], head [V, C], targets [T] (NO_LOSS counts nothing). Logits exist for `chunk`
+    hidden [T, C], head [V, C], targets [T] (NO_LOSS counts nothing), weights [T] of the positions
+    (None: 1). Logits exist for `chunk`
     positions at a time, and their gradient is made at once: [T, V] is never held.
     """
-    return _NextToken.apply(hidden, head, targets, chunk, torch.is_grad_enabled())  # type: ignore[no-untyped-call]
+    return _NextToken.apply(hidden, head, targets, weights, chunk, torch.is_grad_enabled())  # type: ignore[no-untyped-call]
 
 
 class _NextToken(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, chunk: int, with_grad: bool
+        ctx: Any,
+        hidden: Tensor,
+        head: Tensor,
+        targets: Tensor,
+        weights: Tensor | None,
+        chunk: int,
+        with_grad: bool,
     ) -> Tensor:
         needs_hidden, needs_head = (with_grad and need for need in ctx.needs_input_grad[:2])
         weight = head.to(hidden.dtype)
@@ -36,14 +49,70 @@ class _NextToken(torch.autograd.Function):
         for start in range(0, len(hidden), chunk):
             rows, target = hidden[start : start + chunk], targets[start : start + chunk]
             bears_loss = (target != NO_LOSS).unsqueeze(1)
+            each = None if weights is None else weights[start : start + chunk].unsqueeze(1)
             target = target.clamp(min=0).unsqueeze(1)
             log_p = functional.linear(rows, weight).float().log_softmax(-1)
-            total -= log_p.gather(1, target).masked_fill(~bears_loss, 0.0).sum()
+            right = log_p.gather(1, target).masked_fill(~bears_loss, 0.0)
+            total -= (right if each is None else right * each).sum()
             if not (needs_hidden or needs_head):
                 continue
             grad = log_p.exp_()
             grad.scatter_add_(1, target, grad.new_full(target.shape, -1.0))
-            grad = grad.mul_(bears_loss).to(hidden.dtype)
+            grad = grad.mul_(bears_loss)
+            grad = (grad if each is None else grad.mul_(each)).to(hidden.dtype)
+            if grad_hidden is not None:
+                torch.mm(grad, weight, out=grad_hidden[start : start + chunk])
+            if grad_head is not None:
+                grad_head += grad.t() @ rows
+        ctx.save_for_backward(grad_hidden, grad_head)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        by_hidden, by_head = (
+            None if saved is None else saved * grads[0].to(saved.dtype)
+            for saved in ctx.saved_tensors
+        )
+        return by_hidden, by_head, None, None, None, None
+
+
+def z_loss(
+    hidden: Tensor, head: Tensor, chunk: int = 4096, weights: Tensor | None = None
+) -> Tensor:
+    """Sum over positions of (log sum exp of the logits)^2, in float32; see next_token_loss.
+
+    Keeps the softmax's normaliser near 1. Source: PaLM (arXiv 2204.02311), 5.
+
+    >>> round(z_loss(torch.ones(1, 1), torch.zeros(4, 1)).item(), 6)  # log(4)^2
+    1.921812
+    """
+    return _ZLoss.apply(hidden, head, weights, chunk, torch.is_grad_enabled())  # type: ignore[no-untyped-call]
+
+
+class _ZLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        head: Tensor,
+        weights: Tensor | None,
+        chunk: int,
+        with_grad: bool,
+    ) -> Tensor:
+        needs_hidden, needs_head = (with_grad and need for need in ctx.needs_input_grad[:2])
+        weight = head.to(hidden.dtype)
+        grad_hidden = torch.empty_like(hidden) if needs_hidden else None
+        grad_head = torch.zeros_like(head, dtype=torch.float32) if needs_head else None
+        total = torch.zeros((), device=hidden.device)
+        for start in range(0, len(hidden), chunk):
+            rows = hidden[start : start + chunk]
+            logits = functional.linear(rows, weight).float()
+            log_z = logits.logsumexp(-1, keepdim=True)
+            each = log_z if weights is None else log_z * weights[start : start + chunk, None]
+            total += (each * log_z).sum()
+            if not (needs_hidden or needs_head):
+                continue
+            grad = (logits - log_z).exp_().mul_(2 * each).to(hidden.dtype)
             if grad_hidden is not None:
                 torch.mm(grad, weight, out=grad_hidden[start : start + chunk])
             if grad_head is not None:

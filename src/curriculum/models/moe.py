@@ -74,7 +74,8 @@ class Moe(nn.Module):
 
     `router_bias` is state: it is saved, and changed only by `update_bias`. `expert_counts` is how
     many live tokens each expert was given since then; in a distributed run sum it over ranks first.
-    `pinned` [T, k] replaces the router's choice (tests of exactness); `last_choice` is the last.
+    `pinned` [T, k] replaces the router's choice (tests of exactness); `last_choice` is the last,
+    and `last_scores` [T, E] what it was made of, where `keeps_scores` says so.
     """
 
     router_bias: Tensor
@@ -92,11 +93,14 @@ class Moe(nn.Module):
         self.register_buffer("expert_counts", counts, persistent=False)
         self.pinned: Tensor | None = None
         self.last_choice: Tensor | None = None
+        self.keeps_scores = False
+        self.last_scores: Tensor | None = None
 
     def route(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Experts of each token and their weights, both [T, k]; in float32 whatever x is."""
         with torch.autocast(x.device.type, enabled=False):
             scores = functional.linear(x.float(), self.router.weight.float()).sigmoid()
+            self.last_scores = scores if self.keeps_scores else None
             choice = self.pinned
             if choice is None:
                 choice = (scores.detach() + self.router_bias).topk(self.top_k, sorted=False).indices

@@ -1,9 +1,11 @@
 """Named module shapes, at full and at laptop size, and overrides of their fields
 
-Only the standard library is imported here: the planner reads presets. Sources: Moonlight's and
+Kimi-VL's modules and the proxies stand here, published_llms.py and published_vision.py hold the
+others. Only the standard library is imported: the planner reads presets. Sources: Moonlight's and
 MoonViT's published configuration files with arXiv 2502.16982 and arXiv 2504.07491; SigLIP-SO-400M
 (arXiv 2303.15343) for the text tower. The size of Kimi-VL's caption decoder is not published:
-`tiny-decoder` (81M) is our choice. The `-proxy` shapes are ours: every mechanism, 2 to 4M together.
+`tiny-decoder` (81M) is our choice. The `-proxy` shapes are ours: every mechanism, 2 to 4M together,
+and a dense decoder of 2M in the place of the LLM with experts.
 """
 
 import dataclasses
@@ -11,8 +13,14 @@ import difflib
 import types
 import typing
 from collections.abc import Mapping
+from typing import Any
 
+from curriculum.models.counted_shape import CountedShape, fields_of
+from curriculum.models.dense_shape import DenseDecoderShape
+from curriculum.models.published_llms import LLMS
+from curriculum.models.published_vision import VISION
 from curriculum.models.shapes import (
+    KINDS,
     CaptionerShape,
     DecoderShape,
     ProjectorShape,
@@ -102,6 +110,26 @@ PRESETS: Mapping[str, Shape] = types.MappingProxyType(
             rms_eps=1e-5,
             tied_embeddings=False,
         ),
+        "dense-proxy": DenseDecoderShape(
+            hidden=160,
+            num_layers=6,
+            num_heads=4,
+            num_kv_heads=2,
+            head_dim=40,
+            ffn_dim=448,
+            gated=True,
+            qkv_bias=False,
+            qk_norm=False,
+            qk_norm_whole=False,
+            norm_after=False,
+            nope_every=None,
+            window=None,
+            full_attention_every=None,
+            vocab=1024,
+            max_positions=4096,
+            rms_eps=1e-5,
+            tied_embeddings=True,
+        ),
         "moonvit-proxy": VitShape(
             hidden=96,
             num_layers=3,
@@ -139,6 +167,8 @@ PRESETS: Mapping[str, Shape] = types.MappingProxyType(
             vit_hidden=96,
             layer_norm_eps=1e-5,
         ),
+        **LLMS,
+        **VISION,
     }
 )
 
@@ -157,18 +187,46 @@ def shape_of(preset: str, overrides: Mapping[str, object]) -> Shape:
         hint = f"did you mean {near[0]!r}?" if near else "there are " + ", ".join(PRESETS)
         raise ValueError(f"unknown preset {preset!r}: {hint}")
     base = PRESETS[preset]
-    kinds = typing.get_type_hints(type(base))
-    known = [field.name for field in dataclasses.fields(base)]
-    values: dict[str, object] = {}
-    for name, value in overrides.items():
+    if isinstance(base, CountedShape):
+        known = fields_of(base.kind)
+    else:
+        known = tuple(field.name for field in dataclasses.fields(base))
+    return dataclasses.replace(base, **_values(f"preset {preset!r}", type(base), known, overrides))
+
+
+def counted_shape(kind: str, said: Mapping[str, object]) -> CountedShape:
+    """Shape of a module without a preset: its kind, its `params`, and what else is known.
+
+    Raises ValueError with a message for the plan's author.
+
+    >>> counted_shape("llm", {"params": 456_000_000_000}).num_params()
+    456000000000
+    """
+    if kind not in KINDS:
+        near = difflib.get_close_matches(kind, KINDS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "there are " + ", ".join(KINDS)
+        raise ValueError(f"unknown kind {kind!r}: {hint}")
+    values = _values(f"a {kind} known by counts", CountedShape, fields_of(kind), said)
+    if values.get("params") is None:
+        raise ValueError(f"a {kind} without a preset is known by its `params`: say how many")
+    return CountedShape(**{"kind": kind, **values})
+
+
+def _values(
+    what: str, leaf: type[Shape], known: tuple[str, ...], said: Mapping[str, object]
+) -> dict[str, Any]:
+    """What was said, as the fields of a shape have it."""
+    kinds = typing.get_type_hints(leaf)
+    values: dict[str, Any] = {}
+    for name, value in said.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise ValueError(
-                f"preset {preset!r} has no field {name!r}: {hint}its fields are " + ", ".join(known)
+                f"{what} has no field {name!r}: {hint}its fields are " + ", ".join(known)
             )
         values[name] = _typed(name, value, kinds[name])
-    return dataclasses.replace(base, **values)
+    return values
 
 
 def _typed(name: str, value: object, kind: object) -> object:

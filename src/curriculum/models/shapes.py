@@ -6,24 +6,31 @@ it, so that counts, parts and the module itself cannot disagree: a test compares
     preset + overrides --shape_of--> Shape --weights()--> {name: size} --+--> num_params, parts
                                                                          +--> models/*.py (torch)
 
-Only the standard library is imported here: the planner reads shapes.
+Only the standard library is imported here: the planner reads shapes. Dense decoders stand in
+dense_shape.py, modules that are known by counts alone in counted_shape.py.
 """
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 Weights = dict[str, tuple[int, ...]]
+
+KINDS = ("llm", "vit", "projector", "text_tower", "captioner")
+"""What modules there are: a stage has at most one of each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape(ABC):
-    """What all shapes answer. `kind` names the leaf: llm, vit, projector, text_tower, captioner."""
+    """What all shapes answer."""
 
-    kind: ClassVar[str]
+    @property
+    @abstractmethod
+    def kind(self) -> str:
+        """What the module is to a stage: one of KINDS."""
 
     @abstractmethod
     def weights(self) -> Weights:
@@ -53,6 +60,10 @@ class Shape(ABC):
     def params_by_part(self, *, active: bool = False) -> dict[str, int]:
         """Parameters of each part; with `active`, only those that work on one token."""
         return dict(_params_by_part(self, active))
+
+    def params_of(self, part: str) -> int | None:
+        """Parameters of one part; None where only the module's count is known."""
+        return self.params_by_part()[part]
 
     def num_params(self, *, without_embeddings: bool = False) -> int:
         """All parameters; `without_embeddings` leaves out the parts `embeddings` and `head`.
@@ -148,7 +159,7 @@ class DecoderShape(Shape):
             found[at + "attn.out.weight"] = (c, h * self.v_head_dim)
             found[at + "ffn_norm.weight"] = (c,)
             if self.is_dense(i):
-                found |= _gated(at + "ffn.", c, self.ffn_dim)
+                found |= gated(at + "ffn.", c, self.ffn_dim)
                 continue
             e, d = self.num_experts, self.expert_dim
             found[at + "moe.router.weight"] = (e, c)
@@ -156,7 +167,7 @@ class DecoderShape(Shape):
             found[at + "moe.experts.up"] = (e, d, c)
             found[at + "moe.experts.down"] = (e, c, d)
             if self.num_shared_experts:
-                found |= _gated(at + "moe.shared.", c, d * self.num_shared_experts)
+                found |= gated(at + "moe.shared.", c, d * self.num_shared_experts)
         return found | {"norm.weight": (c,), "head.weight": (self.vocab, c)}
 
     def active_share(self, name: str) -> float:
@@ -166,9 +177,11 @@ class DecoderShape(Shape):
 
 @dataclass(frozen=True, slots=True)
 class VitShape(Shape):
-    """A ViT that packs images of any size (MoonViT: learned positions, interpolated, and 2D RoPE).
+    """A ViT that packs images of any size: learned positions, interpolated, maybe with 2D RoPE.
 
-    Source: arXiv 2504.07491, 2.1; sizes of SigLIP-SO-400M (arXiv 2303.15343).
+    MoonViT has both; without a `rope_base` it is SigLIP's, less its pooling head.
+
+    Source: arXiv 2504.07491, 2.1; SigLIP: arXiv 2303.15343.
     """
 
     kind: ClassVar[str] = "vit"
@@ -179,7 +192,7 @@ class VitShape(Shape):
     patch: int  # pixels a side
     position_rows: int  # of the learned grid, in patches
     position_columns: int
-    rope_base: float
+    rope_base: float | None  # None: positions are learned alone (SigLIP)
     merge: int  # patches a side that the projector makes one LLM position of
     channels: int
     layer_norm_eps: float
@@ -187,7 +200,7 @@ class VitShape(Shape):
     def __post_init__(self) -> None:
         check_positive(self)
         check_heads("hidden", self.hidden, self.num_heads)
-        if self.head_dim % 4:
+        if self.rope_base is not None and self.head_dim % 4:
             raise ValueError(
                 f"hidden {self.hidden} over num_heads {self.num_heads} gives heads of "
                 f"{self.head_dim}: 2D RoPE needs a multiple of 4"
@@ -307,6 +320,13 @@ class CaptionerShape(Shape):
         return found | _norm("norm.", c) | {"head.weight": (self.vocab, c)}
 
 
+def changed(shape: Shape, fields: Mapping[str, object]) -> Shape:
+    """Return a shape with some fields replaced, which `presets.shape_of` has found right."""
+    whole: Any = shape  # each kind of shape is a dataclass, their common face is not
+    found: Shape = replace(whole, **fields)
+    return found
+
+
 def part_of(kind: str, name: str) -> str:
     """Part of a module of `kind` that the parameter `name` belongs to.
 
@@ -322,7 +342,7 @@ def part_of(kind: str, name: str) -> str:
         return words[0]
     if any(word == "norm" or word.endswith("_norm") for word in words):
         return "norms"
-    if "router" in words:
+    if "router" in words or words[-1] == "router_bias":  # its bias is a buffer
         return "router"
     if "experts" in words or "shared" in words:
         return "experts"
@@ -377,7 +397,8 @@ def _norm(at: str, width: int) -> Weights:
     return {at + "weight": (width,), at + "bias": (width,)}
 
 
-def _gated(at: str, width: int, inner: int) -> Weights:
+def gated(at: str, width: int, inner: int) -> Weights:
+    """Weights of a SwiGLU feed-forward without biases."""
     up: Weights = {at + "gate.weight": (inner, width), at + "up.weight": (inner, width)}
     return up | {at + "down.weight": (width, inner)}
 

@@ -4,7 +4,7 @@
 
 P patches of all images, one image behind the other, row by row; C hidden; I images. Every image
 sees itself only. Source: MoonViT (arXiv 2504.07491, 2.1): the learned grid is resized by bicubic
-interpolation; in RoPE even pairs turn with the column, odd pairs with the row.
+interpolation; in RoPE even pairs turn with the column, odd pairs with the row. SigLIP has no RoPE.
 """
 
 from collections.abc import Sequence
@@ -41,8 +41,10 @@ class Vit(nn.Module):
         """[P, channels * patch * patch] in [-1, 1] -> features [P, C]."""
         spans = patch_spans(grids, patches.device)
         head_dim, base = self.shape.head_dim, self.shape.rope_base
-        turn = torch.cat([rope_2d(*grid, head_dim, base) for grid in grids])
-        turn = turn.to(patches.device).unsqueeze(1)
+        turn = None
+        if base is not None:
+            turn = torch.cat([rope_2d(*grid, head_dim, base) for grid in grids])
+            turn = turn.to(patches.device).unsqueeze(1)
         x = self.embed(patches) + self.positions_of(grids)
         for layer in self.layers:
             x = layer(x, spans, turn)

@@ -1,6 +1,7 @@
 """Modules built from shapes and a seed, and a step's losses through all that are there
 
-    tokens --llm.embed--> x --image positions <- projector(vit(patches))--> llm --> next_token
+    tokens --llm.embed--> x --image positions <- projector(vit(patches))--> llm --> next_token,
+                                                      z_loss, balance, sequence_balance
     vit(patches) --> text_tower.pool_images, text_tower(captions) --> siglip
                  --> captioner(captions) --> caption
 
@@ -12,6 +13,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +21,10 @@ from torch import Tensor, nn
 from curriculum.models.batch import TorchBatch
 from curriculum.models.coca import Captioner, TextTower
 from curriculum.models.decoder import Decoder
+from curriculum.models.dense_shape import DenseDecoderShape
+from curriculum.models.llm_losses import choices_of, hidden_of, llm_losses, llm_of
 from curriculum.models.losses import next_token_loss, siglip_loss, siglip_share
 from curriculum.models.projector import Projector
-from curriculum.models.rows import put_rows, take_rows
 from curriculum.models.shapes import (
     CaptionerShape,
     DecoderShape,
@@ -31,21 +34,8 @@ from curriculum.models.shapes import (
     VitShape,
     part_of,
 )
+from curriculum.models.terms import OF_LLM, TermSum, count_of, weights_of
 from curriculum.models.vit import Vit, patch_spans
-
-TERMS = ("next_token", "siglip", "caption")
-
-
-@dataclass(frozen=True, slots=True)
-class TermSum:
-    """A loss term over one micro-batch: its sum (float32, with gradient) and what it counts.
-
-    `count` is positions with a target (next_token, caption) or images (siglip); a step's loss is
-    the sum of its `total` over the sum of its `count`.
-    """
-
-    total: Tensor
-    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +64,15 @@ def build(
     for buffer in module.buffers():
         buffer.zero_()
     depth = getattr(shape, "num_layers", 1)
+    tied = getattr(shape, "tied_embeddings", False)
     with torch.no_grad():
         for parameter_name, parameter in module.named_parameters():
             label = f"{seed}/{name or shape.kind}/{parameter_name}"
             digest = hashlib.sha256(label.encode()).digest()
             generator = torch.Generator().manual_seed(int.from_bytes(digest[:8]) >> 1)
             mean, std = _init(shape.kind, parameter_name, tuple(parameter.shape), depth)
+            if tied and parameter_name == "embed.weight":
+                std = parameter.shape[-1] ** -0.5  # as a head: logits of a normed state of size 1
             fresh = torch.full(parameter.shape, mean)
             if std > 0:
                 fresh.normal_(mean, std, generator=generator)
@@ -97,17 +90,15 @@ def is_matrix(kind: str, name: str, parameter: Tensor) -> bool:
     return parameter.ndim == 2 or (parameter.ndim == 3 and ".experts." in name)
 
 
-def count_of(batch: TorchBatch, term: str) -> int:
-    """What a term will count in this micro-batch; known before the forward pass, on the host."""
-    match term:
-        case "next_token":
-            return len(batch.targets)
-        case "caption":
-            return batch.num_caption_targets
-        case "siglip":
-            return len(batch.grids)
-        case _:
-            raise ValueError(f"unknown loss term {term!r}: there are {', '.join(TERMS)}")
+@torch.no_grad()
+def expert_choices(modules: Mapping[str, nn.Module], batch: TorchBatch) -> Tensor:
+    """How many live tokens of a micro-batch choose each expert [layers, E], in a first pass."""
+    llm = llm_of(modules)
+    was_training = llm.training
+    llm.training = False  # the forward pass that follows is the one that counts
+    hidden_of(llm, modules, batch, _features(modules, batch) if batch.grids else None)
+    llm.training = was_training
+    return choices_of(llm, batch)
 
 
 @torch.no_grad()
@@ -124,43 +115,31 @@ def forward_losses(
     batch: TorchBatch,
     terms: Mapping[str, float],
     contrast: Contrast | None = None,
+    reduce: Mapping[str, str] = MappingProxyType({}),
+    choices: Tensor | None = None,
 ) -> dict[str, TermSum]:
     """Sum and count of each term that has a weight in `terms`; weights are the caller's to apply.
 
-    `modules` by kind: llm, vit, projector, text_tower, captioner. With `siglip` in a step of more
-    than one micro-batch, `contrast` holds the step's embeddings (`embed_pairs`, made with the same
-    micro-batches); without it the batch is the whole step. A term may come back with count 0.
+    `modules` by kind: llm, vit, projector, text_tower, captioner. In a step of more than one
+    micro-batch, `siglip` wants the step's embeddings in `contrast` (`embed_pairs`), and `balance`
+    the sum of its `expert_choices`; without them the batch is the whole step. `reduce` holds the
+    terms that are no mean over tokens. A term may come back with count 0.
     """
     found: dict[str, TermSum] = {}
     features = _features(modules, batch) if batch.grids else None
+    if of_llm := [term for term in terms if term in OF_LLM]:
+        found = llm_losses(modules, batch, of_llm, features, reduce, choices)
     for term in terms:
-        count = count_of(batch, term)
-        match term:
-            case "next_token":
-                total = _next_token(modules, batch, features)
-            case "siglip":
-                total = _siglip(modules, batch, _needed(features, term), contrast)
-            case _:
-                total = _caption(modules, batch, _needed(features, term))
+        if term in OF_LLM:
+            continue
+        count = count_of(batch, term, reduce.get(term, "tokens"))
+        if term == "siglip":
+            total = _siglip(modules, batch, _needed(features, term), contrast)
+        else:
+            weights = weights_of(batch, term, reduce.get(term, "tokens"))
+            total = _caption(modules, batch, _needed(features, term), weights)
         found[term] = TermSum(total, count)
     return found
-
-
-def _next_token(
-    modules: Mapping[str, nn.Module], batch: TorchBatch, features: Tensor | None
-) -> Tensor:
-    llm = modules["llm"]
-    assert isinstance(llm, Decoder)
-    x = llm.embed(batch.tokens)
-    if features is not None:
-        cells = modules["projector"](features, batch.grids)
-        if len(cells) != len(batch.image_index):
-            raise ValueError(
-                f"images give {len(cells)} embeddings for {len(batch.image_index)} positions"
-            )
-        x = put_rows(x, batch.image_index, cells.to(x.dtype))
-    hidden = llm(x, batch.positions, batch.spans.cu_seqlens, batch.spans.max_seqlen, batch.live)
-    return next_token_loss(take_rows(hidden, batch.loss_index), llm.head.weight, batch.targets)
 
 
 def _siglip(
@@ -185,12 +164,15 @@ def _siglip(
     )
 
 
-def _caption(modules: Mapping[str, nn.Module], batch: TorchBatch, features: Tensor) -> Tensor:
+def _caption(
+    modules: Mapping[str, nn.Module], batch: TorchBatch, features: Tensor, weights: Tensor | None
+) -> Tensor:
     captioner = modules["captioner"]
     assert isinstance(captioner, Captioner)
     image = (features, patch_spans(batch.grids, features.device))
     hidden = captioner(batch.captions, batch.caption_positions, batch.caption_spans, image)
-    return next_token_loss(hidden, captioner.head.weight, batch.caption_targets)
+    head, targets = captioner.head.weight, batch.caption_targets
+    return next_token_loss(hidden, head, targets, weights=weights)
 
 
 def _features(modules: Mapping[str, nn.Module], batch: TorchBatch) -> Tensor:
@@ -212,7 +194,7 @@ def _text_tower(modules: Mapping[str, nn.Module]) -> TextTower:
 
 def _module(shape: Shape) -> nn.Module:
     match shape:
-        case DecoderShape():
+        case DecoderShape() | DenseDecoderShape():
             return Decoder(shape)
         case VitShape():
             return Vit(shape)

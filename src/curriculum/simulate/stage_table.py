@@ -5,7 +5,7 @@ Standard library only; LR and shares are those of the first and the last step.
 
 from collections.abc import Mapping
 
-from curriculum.cost import CONVENTION, known_flops, stage_flops
+from curriculum.cost import CONVENTION, known_flops, stage_flops, without_attention
 from curriculum.plan import Plan
 from curriculum.simulate.summary import lr_range, multimodal_range
 from curriculum.units import rate_in_words, rounded_in_words
@@ -50,6 +50,8 @@ def table_of_stages(plan: Plan) -> str:
     for unknown in plan.unknown:
         lines.append(f"{unknown.name}: not simulated, unknown: {', '.join(unknown.missing)}")
     lines.append(f"FLOPs: {CONVENTION}")
+    if lacking := ", ".join(without_attention(plan)):
+        lines.append(f"       without the attention of {lacking}: no heads and layers are said")
     if partly:
         lines.append("       (> : the plan does not say how much of some modules' input there is)")
     return "\n".join(lines) + "\n"

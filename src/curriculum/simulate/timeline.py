@@ -6,18 +6,19 @@ A row says what holds in its step and what was seen before it, as `at` does. A c
 is never evaluated step by step, which is what makes every step of a large plan cheap.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain, pairwise
+from itertools import chain
 from math import lcm
 
 import polars as pl
 
 from curriculum.curve import Curve
+from curriculum.mixture import Segment
 from curriculum.plan import Plan, Stage
 from curriculum.polynomial import Polynomial
+from curriculum.simulate.columns import Part, cut_rows, joined, polynomial_rows, same
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +122,10 @@ def _columns(
     else:
         tokens = [stage.batch.tokens_before(step) for step in steps]
     seen = pl.Series("tokens_stage", tokens, pl.Int64)
-    yield _same("stage", stage.name, rows, pl.String)
+    yield same("stage", stage.name, rows, pl.String)
     yield pl.Series("step", steps, pl.Int64)
     yield seen
-    yield _same("tokens_ancestors", plan.tokens_before(stage.name), rows, pl.Int64)
+    yield same("tokens_ancestors", plan.tokens_before(stage.name), rows, pl.Int64)
     yield (seen + spent).rename("tokens_all")
     yield from _batch(stage, steps)
     known: dict[int, pl.Series] = {}
@@ -132,8 +133,8 @@ def _columns(
     for name in names.rope:
         rope = stage.rope.get(name)
         base = None if rope is None or rope.base is None else float(rope.base)
-        yield _same(f"rope_base.{name}", base, rows)
-    yield from _mixture(plan, names.sources, stage, steps)
+        yield same(f"rope_base.{name}", base, rows)
+    yield from _mixture(plan, names.sources, stage, steps, tokens)
     yield from _curves("loss", names.loss, stage.loss, steps, tokens, known)
     yield from _curves("set", names.settings, stage.settings, steps, tokens, known)
     if draws:
@@ -143,10 +144,10 @@ def _columns(
 def _batch(stage: Stage, steps: Sequence[int]) -> Iterator[pl.Series]:
     runs = [
         (stage.batch.piece_at(steps[low]), high - low)
-        for low, high in _runs(steps, stage.batch.breaks())
+        for low, high in cut_rows(steps, stage.batch.breaks())
     ]
     for name in ("batch_seqs", "seq_len"):
-        yield pl.concat([_same(name, getattr(piece, name), n, pl.Int64) for piece, n in runs])
+        yield joined(name, [(getattr(piece, name), n) for piece, n in runs], pl.Int64)
 
 
 def _curves(
@@ -161,11 +162,11 @@ def _curves(
     for name in names:
         curve = curves.get(name)
         if curve is None:
-            yield _same(f"{kind}.{name}", None, len(steps))
+            yield same(f"{kind}.{name}", None, len(steps))
             continue
         if id(curve) not in known:
             if curve.is_constant():
-                known[id(curve)] = _same("", curve.at(0, 0), len(steps))
+                known[id(curve)] = same("", curve.at(0, 0), len(steps))
             elif isinstance(steps, range):
                 known[id(curve)] = pl.Series(curve.values(steps, tokens), dtype=pl.Float64)
             else:
@@ -175,34 +176,42 @@ def _curves(
 
 
 def _mixture(
-    plan: Plan, names: Sequence[str], stage: Stage, steps: Sequence[int]
+    plan: Plan,
+    names: Sequence[str],
+    stage: Stage,
+    steps: Sequence[int],
+    tokens: Sequence[int],
 ) -> Iterator[pl.Series]:
+    """Yield the shares, then the ideal tokens; `tokens` were seen in the stage before each step."""
     segments = stage.mixture.segments
     runs = [
-        (stage.mixture.segment_at(steps[low]), steps[low:high])
-        for low, high in _runs(steps, [segment.first_step for segment in segments])
+        (stage.mixture.segment_at(steps[low]), low, high)
+        for low, high in cut_rows(steps, [segment.first_step for segment in segments])
     ]
     own = set(stage.mixture.sources)
     for name in names:
         if name not in own:
-            yield _same(f"ratio.{name}", 0.0, len(steps))
+            yield same(f"ratio.{name}", 0.0, len(steps))
             continue
-        shares = [_values(s.sources[name], s.first_step, part) for s, part in runs]
-        yield pl.concat(shares).alias(f"ratio.{name}")
+        shares = [
+            polynomial_rows(s.sources[name], s.first_step, steps[low:high]) for s, low, high in runs
+        ]
+        yield joined(f"ratio.{name}", shares)
     before = ancestor_tokens(plan, stage.name)
     for name in names:
         total = before.get(name, Fraction(0))
         if name not in own:
-            yield _same(f"tokens.{name}", float(total), len(steps))
+            yield same(f"tokens.{name}", float(total), len(steps))
             continue
-        sums: dict[int, Polynomial] = {}
+        totals: dict[int, Fraction] = {}
         for segment in segments:
-            per_step = segment.batch_seqs * segment.seq_len
-            share = segment.sources[name]
-            sums[segment.first_step] = _cumulative(total, share, per_step)
-            total += per_step * share.sum_before(segment.end_step - segment.first_step)
-        sums_of_runs = [_values(sums[s.first_step], s.first_step, part) for s, part in runs]
-        yield pl.concat(sums_of_runs).alias(f"tokens.{name}")
+            totals[segment.first_step] = total
+            total += stage.mixture.part_of(segment, segment.sources[name])
+        sums = [
+            _sums(stage, s, name, totals[s.first_step], steps[low:high], tokens[low:high])
+            for s, low, high in runs
+        ]
+        yield joined(f"tokens.{name}", sums)
 
 
 def ancestor_tokens(plan: Plan, name: str) -> dict[str, Fraction]:
@@ -214,6 +223,28 @@ def ancestor_tokens(plan: Plan, name: str) -> dict[str, Fraction]:
     return totals
 
 
+def _sums(
+    stage: Stage,
+    segment: Segment,
+    name: str,
+    before: Fraction,
+    steps: Sequence[int],
+    tokens: Sequence[int],
+) -> Part:
+    """Return the ideal tokens of a source before some steps of a segment, the nearest floats."""
+    share, first = segment.sources[name], segment.first_step
+    if len(share.numerators) > 1:
+        per_step = stage.batch.piece_at(first).tokens_per_step
+        return polynomial_rows(_cumulative(before, share, per_step), first, steps)
+    # The batch may change in the segment: a constant share follows the tokens, not the steps.
+    scale = lcm(before.denominator, share.denominator)
+    factor = share.numerators[0] * (scale // share.denominator)
+    base = int(before * scale) - factor * stage.batch.tokens_before(first)
+    if factor == 0:
+        return base / scale, len(steps)
+    return [(base + factor * seen) / scale for seen in tokens]
+
+
 def _cumulative(before: Fraction, share: Polynomial, per_step: int) -> Polynomial:
     """Return `before + per_step * share.sum_before(j)` as a polynomial of j, exactly.
 
@@ -222,19 +253,6 @@ def _cumulative(before: Fraction, share: Polynomial, per_step: int) -> Polynomia
     scale = lcm(before.denominator, share.denominator)
     factor = per_step * (scale // share.denominator)
     return Polynomial((int(before * scale), *(factor * c for c in share.numerators)), scale)
-
-
-def _values(polynomial: Polynomial, first_step: int, steps: Sequence[int]) -> pl.Series:
-    numerators = polynomial.numerators
-    if not any(numerators[1:]):
-        return _same("", polynomial.value(0), len(steps))
-    if len(numerators) == 2:
-        # `Polynomial.value`, written out: the columns of a constant share are most of a table.
-        a, b, denominator = *numerators, polynomial.denominator
-        values = [(a + b * (step - first_step)) / denominator for step in steps]
-    else:
-        values = [polynomial.value(step - first_step) for step in steps]
-    return pl.Series(values, dtype=pl.Float64)
 
 
 def _drawn(names: Sequence[str], stage: Stage, steps: Sequence[int]) -> Iterator[pl.Series]:
@@ -251,19 +269,7 @@ def _drawn(names: Sequence[str], stage: Stage, steps: Sequence[int]) -> Iterator
             column = flat.gather_every(len(draws.names), draws.names.index(name))
             yield column.alias(f"drawn.{name}")
         else:
-            yield _same(f"drawn.{name}", 0, len(steps), pl.Int64)
-
-
-def _runs(steps: Sequence[int], breaks: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Yield the index ranges of `steps` (sorted) between the breaks, those that hold a step."""
-    cuts = sorted({0, len(steps), *(bisect_left(steps, b) for b in breaks)})
-    yield from pairwise(cuts)
-
-
-def _same(
-    name: str, value: float | str | None, rows: int, dtype: type[pl.DataType] = pl.Float64
-) -> pl.Series:
-    return pl.repeat(value, rows, dtype=dtype, eager=True).alias(name)
+            yield same(f"drawn.{name}", 0, len(steps), pl.Int64)
 
 
 def _in_order(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:

@@ -2,9 +2,14 @@
 
 from collections.abc import Callable, Iterator
 
+from curriculum.curve import constant
 from curriculum.errors import RunError
-from curriculum.models.vlm import TERMS
+from curriculum.models.counted_shape import CountedShape
+from curriculum.models.dense_shape import DenseDecoderShape
+from curriculum.models.terms import TERMS
 from curriculum.plan import Plan
+from curriculum.train.growth import cannot_grow
+from curriculum.words import SHARES
 
 ROUTER_BIAS = "router.bias_rate"
 """The one setting of `set` that modules have: how fast the experts' bias moves."""
@@ -24,23 +29,51 @@ def _unknown_losses(plan: Plan) -> Iterator[str]:
             yield f"stage `{stage.name}`: no such loss term: {term}; there are {known}"
 
 
-def _changing_contexts(plan: Plan) -> Iterator[str]:
+def _unread_masks(plan: Plan) -> Iterator[str]:
+    # `text` is what every position with a target is: image positions are read, never predicted.
     for stage in plan.stages:
-        contexts = dict.fromkeys(piece.seq_len for piece in stage.batch.pieces)
-        if len(contexts) > 1:
-            words = ", ".join(map(str, contexts))
+        for term, rule in stage.loss_rules.items():
+            if rule.over == "answers":
+                yield (
+                    f"stage `{stage.name}`: the loss {term} is on answers, and prepared data do "
+                    "not say which tokens those are"
+                )
+
+
+def _cut_images(plan: Plan) -> Iterator[str]:
+    for stage in plan.stages:
+        names = [n for n in stage.mixture.sources if plan.sources[n].modality != "text"]
+        if stage.packing != "best-fit" and names:
             yield (
-                f"stage `{stage.name}`: its context changes on the way ({words}); make it two "
-                "stages to train it"
+                f"stage `{stage.name}`: packing {stage.packing} would cut the images of "
+                f"{', '.join(sorted(names))}; only best-fit keeps them whole"
             )
 
 
 def _unknown_settings(plan: Plan) -> Iterator[str]:
     for stage in plan.stages:
-        for name in stage.settings:
+        for name, curve in stage.settings.items():
+            if curve == constant(0) and name.rpartition(".")[2] in SHARES:
+                continue  # to drop a share of 0 is to drop nothing
             module, _, rest = name.partition("/")
             if rest != ROUTER_BIAS or plan.modules[module].shape.kind != "llm":
                 yield f"stage `{stage.name}`: nothing here takes the setting {name}"
+
+
+def _lifecycles(plan: Plan) -> Iterator[str]:
+    for stage in plan.stages:
+        said = stage.lifecycle
+        for module in said.adapters:
+            yield f"stage `{stage.name}`: no adapters are built here, and `{module}` has some"
+        if said.ema is not None:
+            yield f"stage `{stage.name}`: no average of the weights (ema) is kept here"
+        for module in said.rows:
+            if wrong := list(cannot_grow(plan, stage, module)):
+                more = f" (and {len(wrong) - 1} more)" if wrong[1:] else ""
+                yield (
+                    f"stage `{stage.name}`: `{module}` is reshaped in another way than by growing "
+                    f"its vocabulary or adding weights: {wrong[0]}{more}"
+                )
 
 
 def _outside_state(plan: Plan) -> Iterator[str]:
@@ -55,10 +88,37 @@ def _outside_state(plan: Plan) -> Iterator[str]:
                 )
 
 
+def _counted_modules(plan: Plan) -> Iterator[str]:
+    for stage in plan.stages:
+        for name in stage.init:
+            if isinstance(plan.modules[name].shape, CountedShape):
+                yield (
+                    f"stage `{stage.name}`: `{name}` is known by its counts alone; a preset with "
+                    "all sizes is needed to build it"
+                )
+
+
+def _short_windows(plan: Plan) -> Iterator[str]:
+    for stage in plan.stages:
+        longest = max(seq_len for _, seq_len in stage.batch.contexts(stage.steps))
+        for name in stage.init:
+            shape = plan.modules[name].shape
+            window = shape.window if isinstance(shape, DenseDecoderShape) else None
+            if window is not None and window < longest:
+                yield (
+                    f"stage `{stage.name}`: layers of `{name}` see {window} positions of "
+                    f"{longest}; attention in windows is not built, only up to their length"
+                )
+
+
 UNABLE: tuple[Callable[[Plan], Iterator[str]], ...] = (
     _unknown_losses,
-    _changing_contexts,
+    _unread_masks,
+    _cut_images,
     _unknown_settings,
+    _lifecycles,
     _outside_state,
+    _counted_modules,
+    _short_windows,
 )
 """Each tells what it finds, a sentence for each place."""

@@ -10,6 +10,7 @@ A run that is not finished is audited as far as it came, and is not ok.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from curriculum.data.draws import Draws
@@ -23,6 +24,7 @@ from curriculum.train.ledger import Counts, LedgerLine, merge_counts, read
 from curriculum.train.planned import Values, optimizer_differences, planned_values
 from curriculum.train.recount import Recount, recount_from
 from curriculum.train.rundir import CHECKPOINTS, LEDGER, LOCK, read_manifest, read_text
+from curriculum.train.starts import Starts, expected_starts
 
 MAX_PADDING = 0.15
 """More of a stage than this may not be padding: it would be paid for and teach nothing."""
@@ -80,7 +82,7 @@ def audit(run: Path, data: Path | None = None) -> Report:
     lines = list(read(run / LEDGER))
     manifest = read_manifest(run)
     where = data or (Path(str(manifest["data"])) if "data" in manifest else None)
-    notes = []
+    starts, notes = expected_starts(plan, run / CHECKPOINTS)
     recount: Recount | None = None
     if where is None or (data is None and not where.is_dir()):
         notes.append(
@@ -92,7 +94,7 @@ def audit(run: Path, data: Path | None = None) -> Report:
     is_there = where is not None and where.is_dir()
     composed, unseen = composed_of_run(plan, run / CHECKPOINTS, where if is_there else None)
     notes += unseen
-    return audit_lines(plan, lines, recount, str(run / LEDGER), tuple(notes), composed)
+    return audit_lines(plan, lines, recount, str(run / LEDGER), tuple(notes), starts, composed)
 
 
 def audit_lines(
@@ -101,11 +103,12 @@ def audit_lines(
     recount: Recount | None = None,
     file: str = LEDGER,
     notes: tuple[str, ...] = (),
+    starts: Starts = MappingProxyType({}),
     composed: tuple[Composed, ...] = (),
 ) -> Report:
     """Compare the lines of a ledger with the plan, every step of every stage, and what was
     composed with what it had to be."""
-    chain = Chain(plan, {stage.name: stage.due for stage in composed})
+    chain = Chain(plan, starts, {stage.name: stage.due for stage in composed})
     books = {stage.name: _Book(plan, stage, chain) for stage in plan.stages}
     findings = []
     for number, line in enumerate(lines, 1):

@@ -7,8 +7,10 @@ New modules and outside checkpoints have nothing to be compared with.
 """
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from curriculum.plan import Plan, Stage
+from curriculum.train.growth import is_made_anew
 from curriculum.train.ledger import LedgerLine
 from curriculum.train.planned import planned_state_steps
 
@@ -19,13 +21,19 @@ Difference = tuple[str, str]
 class Chain:
     """What stages left, as far as others start from it, while the ledger is read."""
 
-    def __init__(self, plan: Plan, composed: Mapping[str, Mapping[str, str]] | None = None) -> None:
-        """Begin; `composed` are the weights, by stage and module, that averages must have."""
+    def __init__(
+        self,
+        plan: Plan,
+        starts: Mapping[tuple[str, str], str] = MappingProxyType({}),
+        composed: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    ) -> None:
+        """Begin with the weights, by stage and module, of what is made anew and of averages."""
+        self._starts = starts
         self._plan = plan
         self._marks = {(s.stage, s.step) for stage in plan.stages for s in stage.init.values()}
         self._marks |= {(s.stage, s.step) for c in plan.composed for _, s in c.starts}
         self._left: dict[tuple[str | None, int], Mapping[str, str]] = {}
-        for name, weights in (composed or {}).items():
+        for name, weights in composed.items():
             self._left[name, 0] = weights
         self._last: dict[str, LedgerLine] = {}
 
@@ -69,10 +77,14 @@ class Chain:
             yield from _state_difference(module, line, planned.get(module))
         for module, start in stage.init.items():
             left = self._left.get((start.stage, start.step), {}).get(module)
+            is_anew = is_made_anew(stage, module)
+            if is_anew:
+                left = self._starts.get((stage.name, module))
             now = line.weights.get(module, [left])[0]
             if left is not None and now != left:
                 place = f"`{start.stage}` at step {start.step}"
-                words = f"`{module}` began with weights {now}, {place} left {left}"
+                made = "made anew gives" if is_anew else "left"
+                words = f"`{module}` began with weights {now}, {place} {made} {left}"
                 yield f"start {module}", words
 
     def _knows(self, stage: str | None) -> bool:

@@ -96,7 +96,7 @@ def _part_differences(
     for module, changed in sorted(line.trained_parts.items()):
         if not any(target.partition("/")[0] == module for target in stage.train):
             continue  # told of the module
-        parts = [f"{module}/{part}" for part in plan.modules[module].shape.parts()]
+        parts = [f"{module}/{part}" for part in plan.parts_of(stage, module)]
         trained = [p for p in parts if p in stage.train or module in stage.train]
         may = [p for p in trained if lr[p if p in lr else module]]
         found = [f"{module}/{part}" for part in changed]

@@ -59,12 +59,19 @@ def _stage(job: Job, stage: Stage, shelf: MemoryShelf) -> Timed:
         tokens = line.tokens
     shelf.put(stage.name, assembly)
     step_s = seconds[-1]  # the first one also warms caches
+    tokens_per_s = tokens / step_s
     init = {}
     for name, start in stage.init.items():
         carried = "+" if start.carries_state else ""
         init[name] = "new" if start.stage is None else f"{start.stage}@{start.step}{carried}"
     return Timed(
-        stage.name, init, stage.steps, step_s, tokens / step_s, step_s * stage.steps, tuple(losses)
+        stage.name,
+        init,
+        stage.steps,
+        step_s,
+        tokens_per_s,
+        stage.tokens / tokens_per_s,  # steps may grow
+        tuple(losses),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 from curriculum.data.collate import caption, collate
 from curriculum.data.heldout import as_rows, derange, held_out_docs
@@ -221,7 +222,7 @@ def write(
         x[tokens == ids.image_position] = image.to(x.dtype)
         hidden = llm(x, positions, cu_seqlens.to(device), max(lengths))
         last = hidden[(cu_seqlens[1:].long() - 1).to(device)]
-        logits = llm.head(last)
+        logits = functional.linear(last, llm.head_weight)
         logits[:, [ids.pad, ids.begin, ids.image, ids.image_end, ids.image_position]] = -torch.inf
         for more, token in zip(written, logits.argmax(-1).tolist(), strict=True):
             if ids.end not in more:

@@ -99,7 +99,7 @@ def _require_memory(plan: Plan, device: torch.device) -> None:
         return
     have_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     for stage in plan.stages:
-        params = sum(plan.modules[name].shape.num_params() for name in stage.init)
+        params = sum(plan.shape_of(stage, name).num_params() for name in stage.init)
         if (want_bytes := params * FP32_BYTES) > have_bytes:
             raise RunError(
                 f"stage `{stage.name}` has {params:,} parameters, {want_bytes / 2**30:,.0f} GiB in "

@@ -11,6 +11,7 @@ from curriculum.data.part import by_length, by_order
 from curriculum.data.store import DataError, Source, Unit, open_source
 from curriculum.data.stream import Reads
 from curriculum.errors import RunError
+from curriculum.models.dense_shape import DenseDecoderShape
 from curriculum.models.shapes import CaptionerShape, DecoderShape, TextTowerShape, VitShape
 from curriculum.plan import Plan, Stage
 
@@ -34,7 +35,7 @@ def open_data(plan: Plan, stages: Sequence[Stage], data: Path) -> dict[str, Sour
                 f"{error}; the laptop plan's data are made by "
                 f"`python -m curriculum.data.demo {data}`"
             ) from None
-        _require_fit(plan, name, source)
+        _require_fit(plan, stages, name, source)
         # Rows are named by the plan's word for the source, whatever its folder calls itself.
         found[name] = replace(source, about=replace(source.about, name=name))
     return found
@@ -50,20 +51,20 @@ def _part(plan: Plan, name: str, whole: Source) -> Source:
     return whole
 
 
-def _require_fit(plan: Plan, name: str, source: Source) -> None:
-    """Refuse data that the plan's source and modules cannot read; RunError says which."""
+def _require_fit(plan: Plan, stages: Sequence[Stage], name: str, source: Source) -> None:
+    """Refuse data that the plan's source and the modules beside it cannot read; RunError."""
     planned, about = plan.sources[name], source.about
     if (planned.modality == "text") != (about.modality == "text"):
         raise RunError(
             f"source `{name}` is {planned.modality} in the plan, its data are {about.modality}"
         )
     largest = int(source.tokens.max(initial=0))
-    for module in plan.modules.values():
-        shape = module.shape
-        if isinstance(shape, DecoderShape | TextTowerShape | CaptionerShape):
+    readers = [stage for stage in stages if name in stage.mixture.sources]
+    for module, shape in [(m, plan.shape_of(stage, m)) for stage in readers for m in stage.init]:
+        if isinstance(shape, DecoderShape | DenseDecoderShape | TextTowerShape | CaptionerShape):
             if largest >= shape.vocab:
                 raise RunError(
-                    f"source `{name}` holds token {largest}, module `{module.name}` has a vocab of "
+                    f"source `{name}` holds token {largest}, module `{module}` has a vocab of "
                     f"{shape.vocab}"
                 )
         elif isinstance(shape, VitShape) and about.modality != "text":
@@ -81,13 +82,16 @@ def _require_patches(name: str, source: Source, shape: VitShape) -> None:
 
 def open_reader(plan: Plan, stage: Stage, sources: Mapping[str, Source]) -> StageReader:
     """Open the data of a stage where its ancestors left them; RunError names the stage."""
+    (_, seq_len), *later_contexts = stage.batch.contexts(stage.steps)
     data = StageData(
         draws=stage.draws(),
         seed=stage.seed,
-        seq_len=stage.at(0).seq_len,
+        seq_len=seq_len,
         unit=unit_of(plan, stage),
         history=histories(plan, stage),
         holdout={name: plan.sources[name].holdout for name in stage.mixture.sources},
+        later_contexts=tuple(later_contexts),
+        packing=stage.packing,
     )
     try:
         return StageReader(data, sources)
@@ -115,10 +119,14 @@ def histories(plan: Plan, stage: Stage) -> dict[str, list[Reads]]:
     for ancestor, left_at in plan.ancestors(stage.name):
         if ancestor.seed != stage.seed:
             continue
-        seq_len, unit = ancestor.at(left_at).seq_len, unit_of(plan, ancestor)
-        for source, rows in ancestor.draws().before(left_at).items():
-            if rows:
-                found.setdefault(source, []).append(Reads(seq_len, rows, unit))
+        draws, unit = ancestor.draws(), unit_of(plan, ancestor)
+        contexts = [*ancestor.batch.contexts(left_at), (left_at, 0)]
+        for (first_step, seq_len), (end_step, _) in pairwise(contexts):
+            before = draws.before(first_step)
+            for source, rows in draws.before(end_step).items():
+                if rows > before[source]:
+                    reads = Reads(seq_len, rows - before[source], unit, ancestor.packing)
+                    found.setdefault(source, []).append(reads)
     return found
 
 

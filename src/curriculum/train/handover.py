@@ -3,7 +3,8 @@
 Start new ----------> fresh weights, a function of (seed, module, parameter)
 Start text@8 -------> the shelf: checkpoints of this run (or memory, in a dry run)
 Start siglip -------> an outside checkpoint: safetensors below the data folder, or a stand-in
-                         |--> load --> freeze --> RoPE --> optimizer state where it is carried
+                         |--> grow, begin parts anew --> load --> freeze --> RoPE
+                         |--> optimizer state where it is carried
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,11 +19,13 @@ from torch import Tensor, nn
 
 from curriculum.errors import RunError
 from curriculum.models.decoder import Decoder
+from curriculum.models.dense_shape import DenseDecoderShape
 from curriculum.models.shapes import DecoderShape
 from curriculum.models.vlm import build
 from curriculum.plan import OutsideStage, Plan, Stage
 from curriculum.rope import Rope, ropes_by_layer
 from curriculum.train import checkpoint
+from curriculum.train.growth import settle, settle_state
 from curriculum.train.optimizer import StageOptimizer
 from curriculum.train.step import Crew
 
@@ -130,23 +133,34 @@ def assemble(
     """
     modules = _build(plan, stage, device)
     outside = {o.name: o for o in plan.outside}
+    kinds = {name: plan.modules[name].shape.kind for name in modules}
     carried: Tensors = {}
+
+    def fresh(name: str) -> Mapping[str, Tensor]:
+        return modules[name].state_dict()
+
+    def settled(name: str, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        return settle(stage, name, kinds[name], weights, fresh(name))
+
     for name, start in stage.init.items():
         if start.stage is None:
             continue
         if start.stage in outside:
-            fill_from_outside(name, modules[name], outside[start.stage], data, say)
+            weights = _outside_weights(name, outside[start.stage], data, say)
+            if weights is not None:
+                _fill(name, modules[name], settled(name, weights), start.stage)
             continue
         try:
             weights = shelf.modules(start.stage, start.step, [name])[name]
             if start.carries_state:
-                carried |= shelf.optimizer(start.stage, start.step, [name])
+                state = shelf.optimizer(start.stage, start.step, [name])[name]
+                carried[name] = settle_state(stage, name, kinds[name], state, fresh(name))
         except RunError as error:
             raise RunError(
                 f"stage `{stage.name}` takes `{name}` from `{start.stage}` at step {start.step}: "
                 f"{error}"
             ) from None
-        _fill(name, modules[name], weights, start.stage)
+        _fill(name, modules[name], settled(name, weights), start.stage)
     return _finish(plan, stage, modules, carried)
 
 
@@ -166,7 +180,7 @@ def _build(plan: Plan, stage: Stage, device: torch.device) -> dict[str, nn.Modul
     if len(set(kinds)) < len(kinds):
         raise RunError(f"stage `{stage.name}` has two modules of one kind: {', '.join(kinds)}")
     return {
-        name: build(plan.modules[name].shape, device, plan.seed, name) for name in stage.modules
+        name: build(plan.shape_of(stage, name), device, plan.seed, name) for name in stage.modules
     }
 
 
@@ -185,7 +199,9 @@ def _finish(plan: Plan, stage: Stage, modules: dict[str, nn.Module], carried: Te
     return Assembly(modules, kinds, trained, optimizer, carried)
 
 
-def _rotations(stage: Stage, name: str, shape: DecoderShape) -> list[tuple[list[float], float]]:
+def _rotations(
+    stage: Stage, name: str, shape: DecoderShape | DenseDecoderShape
+) -> list[tuple[list[float], float]]:
     """Return what turns in each layer: the plan's own floats. Layers that never turn have zeros."""
     ropes = ropes_by_layer(stage.rope, name, shape.rope_layers(), shape.rope_parts())
     rotations = []
@@ -223,7 +239,16 @@ def _fill(name: str, module: nn.Module, weights: Mapping[str, Tensor], whence: s
 def fill_from_outside(
     name: str, module: nn.Module, outside: OutsideStage, data: Path, say: Callable[[str], None]
 ) -> None:
-    """Load a module from `<path>/<module>.safetensors`; leave it fresh where it has a stand-in."""
+    """Load a module from an outside checkpoint; leave it fresh where it has a stand-in."""
+    weights = _outside_weights(name, outside, data, say)
+    if weights is not None:
+        _fill(name, module, weights, outside.name)
+
+
+def _outside_weights(
+    name: str, outside: OutsideStage, data: Path, say: Callable[[str], None]
+) -> dict[str, Tensor] | None:
+    """Read a module from `<path>/<module>.safetensors`; None where it has a stand-in."""
     given = outside.checkpoint
     if given.path is None:
         if not given.stand_in:
@@ -232,12 +257,12 @@ def fill_from_outside(
                 "below the data folder, or `weights: new` to start from fresh ones"
             )
         say(f"{outside.name}: no checkpoint, `{name}` starts with fresh weights (stand_in)")
-        return
+        return None
     file = data / given.path / f"{name}.safetensors"
     try:
-        weights = load_file(file)
+        weights: dict[str, Tensor] = load_file(file)
     except FileNotFoundError:
         raise RunError(f"{file}: the outside checkpoint `{outside.name}` is not there") from None
     except (OSError, safetensors.SafetensorError) as error:
         raise RunError(f"{file}: cannot be read: {error}") from None
-    _fill(name, module, weights, outside.name)
+    return weights

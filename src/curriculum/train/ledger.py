@@ -111,13 +111,13 @@ def merge_counts(parts: Iterable[Mapping[str, Mapping[str, int]]]) -> Counts:
 
 @torch.no_grad()
 def fingerprint(module: nn.Module) -> Fingerprint:
-    """Return what shows whether a weight changed, of every parameter and saved buffer."""
+    """Return what shows whether a weight of a module changed: see `fingerprint_of`."""
     return fingerprint_of(module.state_dict())
 
 
 @torch.no_grad()
 def fingerprint_of(weights: Mapping[str, Tensor]) -> Fingerprint:
-    """Return the sum of the bits of every tensor, read as whole numbers.
+    """Return what shows whether a weight changed: the sum of its bits, read as whole numbers.
 
     Whole numbers wrap around, so the order of summing does not matter, and a single flipped bit
     always shows. Weights are parameters and the buffers that checkpoints hold: a router's bias.

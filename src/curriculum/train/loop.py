@@ -83,6 +83,7 @@ def step_of_plan(crew: Crew, now: Now, drawn: Drawn) -> StepLosses:
         known(now.loss),
         router_bias_rate(now),
         f"stage `{now.stage.name}`, step {now.step}",
+        {term: rule.reduce for term, rule in now.stage.loss_rules.items()},
     )
 
 

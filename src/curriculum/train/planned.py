@@ -44,7 +44,7 @@ def planned_values(plan: Plan, stage: Stage) -> Values:
     """Return what the optimizer of a stage must hold, as `groups.read_values` writes it."""
     found: dict[str, tuple[str, dict[str, Value], set[str]]] = {}
     for module in sorted(stage.init):
-        shape = plan.modules[module].shape
+        shape = plan.shape_of(stage, module)
         for name, size in shape.weights().items():
             part = f"{module}/{part_of(shape.kind, name)}"
             if not _trains(stage, part):
@@ -66,7 +66,7 @@ def planned_state_steps(plan: Plan, stage: Stage) -> dict[str, list[int]]:
     """Return, per trained module, the updates that its state has seen before the stage's step 0."""
     found = {}
     for module in stage.init:
-        parts = [f"{module}/{part}" for part in plan.modules[module].shape.parts()]
+        parts = [f"{module}/{part}" for part in plan.parts_of(stage, module)]
         trained = [part for part in parts if _trains(stage, part)]
         if trained:
             found[module] = sorted({_carried(plan, stage, part) for part in trained})
@@ -75,6 +75,8 @@ def planned_state_steps(plan: Plan, stage: Stage) -> dict[str, list[int]]:
 
 def _carried(plan: Plan, stage: Stage, part: str) -> int:
     """Updates of the state that a part brings along into a stage."""
+    if part in stage.lifecycle.fresh:
+        return 0
     start = stage.init[part.partition("/")[0]]
     if start.stage is None or not start.carries_state or not plan.has_stage(start.stage):
         return 0

@@ -33,7 +33,7 @@ def rope_differences(plan: Plan, stage: Stage, line: LedgerLine) -> Iterator[tup
         if rope.base is not None and rope.scaling is None
     }
     for name in measured.keys() - bases.keys():
-        own = plan.modules[name].shape if name in stage.init else None
+        own = plan.shape_of(stage, name) if name in stage.init else None
         if own is not None and hasattr(own, "rope_base"):
             bases[name] = own.rope_base
     told = set()
@@ -48,7 +48,7 @@ def rope_differences(plan: Plan, stage: Stage, line: LedgerLine) -> Iterator[tup
 
 def _ropes(plan: Plan, stage: Stage, name: str) -> dict[int, tuple[Rope, int]]:
     """Return the RoPE of each layer that the plan turns, and the dimensions that it turns."""
-    shape = plan.modules[name].shape
+    shape = plan.shape_of(stage, name)
     ropes = ropes_by_layer(stage.rope, name, shape.rope_layers(), shape.rope_parts())
     return {layer: (rope or Rope(None), shape.rope_head_dim) for layer, rope in ropes.items()}
 

@@ -1,7 +1,7 @@
 """One step: micro-batches to gradients to one update, the same however the step is cut
 
     Packed ... --to_torch--> forward_losses --(weight / count of the step)--> backward   each
-               (siglip: a first pass embeds all pairs of the step)
+               (siglip: a first pass embeds all pairs of the step; balance: counts its choices)
     gradients --finite? else NotFiniteError--> optimizer --> experts' bias
 
 A loss is the step's sum over the step's count, so every micro-batch is divided by what the whole
@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import fsum, isfinite
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,8 @@ from curriculum.data.packed import Packed
 from curriculum.errors import RunError
 from curriculum.models.batch import TorchBatch, to_torch
 from curriculum.models.decoder import Decoder
-from curriculum.models.vlm import Contrast, count_of, embed_pairs, forward_losses
+from curriculum.models.terms import count_of
+from curriculum.models.vlm import Contrast, embed_pairs, expert_choices, forward_losses
 from curriculum.train.consumed import batch_hash
 from curriculum.train.optimizer import StageOptimizer
 
@@ -64,19 +66,24 @@ def take_step(
     weights: Mapping[str, float],
     router_bias_rate: float | None,
     where: str,
+    reduce: Mapping[str, str] = MappingProxyType({}),
 ) -> StepLosses:
     """Do one optimizer step; `where` names stage and step in errors.
 
-    `router_bias_rate` is None where no experts are trained. NotFiniteError stops before the update.
+    `router_bias_rate` is None where no experts are trained; `reduce` holds the terms that are no
+    mean over tokens (`objective.py`). NotFiniteError stops before the update.
     """
     weights = dict(sorted(weights.items()))  # sums in one order, whoever made the mapping
     batches = [to_torch(packed, crew.device) for packed in micro_batches]
-    counts = {term: sum(count_of(batch, term) for batch in batches) for term in weights}
+    counts = {
+        term: fsum(count_of(batch, term, reduce.get(term, "tokens")) for batch in batches)
+        for term in weights
+    }
     for term, count in counts.items():
         if count == 0:
             raise RunError(f"{where}: the loss term `{term}` counts nothing in this step")
     crew.optimizer.zero_grad()
-    sums, total = _backward(crew, batches, weights, counts)
+    sums, total = _backward(crew, batches, weights, counts, reduce)
     terms = {term: sums[term] / counts[term] for term in weights}
     _give_every_parameter_a_gradient(crew.optimizer)
     grad_norm = crew.optimizer.grad_norm()
@@ -100,7 +107,8 @@ def _backward(
     crew: Crew,
     batches: Sequence[TorchBatch],
     weights: Mapping[str, float],
-    counts: Mapping[str, int],
+    counts: Mapping[str, float],
+    reduce: Mapping[str, str],
 ) -> tuple[dict[str, float], float]:
     """Add up the gradients of all micro-batches.
 
@@ -108,9 +116,10 @@ def _backward(
     """
     factors = {term: weights[term] / counts[term] for term in weights}
     sums: list[Tensor] = []
+    choices = _choices(crew, batches, weights)
     for batch, contrast in zip(batches, _contrasts(crew, batches, weights), strict=True):
         with crew.autocast():
-            found = forward_losses(crew.by_kind, batch, weights, contrast)
+            found = forward_losses(crew.by_kind, batch, weights, contrast, reduce, choices)
         totals = [found[term].total for term in weights]
         parts = [
             total * factor
@@ -146,6 +155,16 @@ def _contrasts(
         contrasts.append(Contrast(images, texts, first))
         first += len(batch.grids)
     return contrasts
+
+
+def _choices(
+    crew: Crew, batches: Sequence[TorchBatch], weights: Mapping[str, float]
+) -> Tensor | None:
+    """Count the choices of the step's tokens, where it is cut: balance is one of the whole step."""
+    if "balance" not in weights or len(batches) == 1:
+        return None
+    with crew.autocast():
+        return torch.stack([expert_choices(crew.by_kind, batch) for batch in batches]).sum(0)
 
 
 def _give_every_parameter_a_gradient(optimizer: StageOptimizer) -> None:

@@ -1,0 +1,97 @@
+"""Sizes of the batch and of the context in whole sequences and tokens, through a proxy's scale"""
+
+from fractions import Fraction
+
+from curriculum.batch import BatchPiece
+from curriculum.compile_state import State
+from curriculum.errors import Span
+from curriculum.spec import Quantity
+from curriculum.units import count_in_words, decimal_words
+
+
+def context_of(state: State, said: Quantity, is_scaled: bool) -> int | None:
+    """Return a context in tokens; None where it is not whole."""
+    factor = said.scale.seq_len if is_scaled else Fraction(1)
+    return _whole(state, said.amount.value, factor, "tokens of context", said.span)
+
+
+def seqs_of(state: State, unit: str, size: Quantity, seq_len: int, is_scaled: bool) -> int | None:
+    """Return a size as whole sequences; None where it is refused."""
+    if unit == "seqs":
+        factor = size.scale.seqs if is_scaled else Fraction(1)
+        return _whole(state, size.amount.value, factor, "sequences in a step", size.span)
+    factor = size.scale.seqs * size.scale.seq_len if is_scaled else Fraction(1)
+    tokens = _whole(state, size.amount.value, factor, "tokens in a step", size.span)
+    if tokens is None:
+        return None
+    return _sequences(state, tokens, seq_len, f"`{size.amount}`", size.span)
+
+
+def kept_seqs(
+    state: State, unit: str, span: Span, seq_len: int, left: BatchPiece | None
+) -> int | None:
+    """Return what an ancestor left, in sequences of this context; None where it is refused."""
+    if left is None:
+        state.report(
+            "keep-nothing",
+            "there is no batch to keep",
+            span,
+            "say `keep: ANCESTOR` in the stage",
+        )
+        return None
+    if unit == "seqs":
+        return left.batch_seqs
+    tokens = left.tokens_per_step
+    words = f"{count_in_words(tokens)} tokens a step"
+    return _sequences(state, tokens, seq_len, words, span)
+
+
+def _sequences(state: State, tokens: int, seq_len: int, words: str, span: Span) -> int | None:
+    if tokens % seq_len == 0:
+        return tokens // seq_len
+    near = max(1, round(Fraction(tokens, seq_len)))
+    power = 1 << (near.bit_length() - 1)
+    power = min((power, 2 * power), key=lambda n: abs(n - near))
+    meant = " or ".join(
+        f"{_binary_words(n * seq_len)} ({n} sequences)" for n in dict.fromkeys((near, power))
+    )
+    state.report(
+        "whole-sequences",
+        f"{words} are {decimal_words(Fraction(tokens, seq_len))} sequences of {seq_len}",
+        span,
+        f"did you mean {meant}?",
+    )
+    return None
+
+
+def _binary_words(count: int) -> str:
+    for suffix, size in (("Gi", 2**30), ("Mi", 2**20), ("Ki", 2**10)):
+        if count % size == 0:
+            return f"{count // size}{suffix}"
+    return str(count)
+
+
+def _whole(state: State, said: Fraction, factor: Fraction, what: str, span: Span) -> int | None:
+    value = said * factor
+    if value.denominator == 1 and value >= 1:
+        return int(value)
+    state.report(
+        "not-whole",
+        f"{decimal_words(value)} {what} are not a whole number",
+        span,
+        _dividing(said, factor),
+    )
+    return None
+
+
+def _dividing(said: Fraction, factor: Fraction) -> str:
+    """Name the factor nearest to one that does not divide."""
+    if factor >= 1 or said.denominator != 1 or said < 1:
+        return "write a whole number, 1 or more"
+    wanted = round(1 / factor)
+    near = range(max(1, wanted // 2), min(2 * wanted, int(said), wanted + 4096) + 1)
+    whole = [n for n in near if said % n == 0]
+    if not whole:
+        return f"choose a factor that divides {decimal_words(said)}"
+    best = min(whole, key=lambda n: abs(n - wanted))
+    return f"choose a factor that divides {decimal_words(said)}, such as 1/{best}"
