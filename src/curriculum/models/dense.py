@@ -1,4 +1,4 @@
-"""Layers of a dense decoder: grouped-query attention and one feed-forward, norms before or behind
+"""Layers of a dense decoder: grouped-query attention and a feed-forward, norms before or after
 
     layer:  x + attn(norm x);  x + ffn(norm x)        norm_after: x + norm(attn x);  x + norm(ffn x)
     attn:   q(x) | k(x), v(x), each of which several queries share

@@ -1,4 +1,4 @@
-"""The sizes of a dense decoder: grouped queries, plain or gated feed-forward, full or local layers
+"""The sizes of a dense decoder: grouped queries, plain or gated feed-forward, local layers
 
 One shape for the Llama family and its neighbours: SmolLM, OLMo 2 (norms behind, queries and keys
 normed as a whole), Qwen2 (biases), Qwen3 (normed heads), SmolLM3 (layers without RoPE), and layers
