@@ -68,12 +68,17 @@ def curves(draw: Draw, batch: Batch, steps: int, linear: bool = False) -> Curve:
         a = draw(value)
         b = a if shape in ("constant", "rsqrt") else draw(value)
         knob = Fraction(draw(st.integers(1, 500))) if shape == "rsqrt" else None
-        pieces.append(Piece(shape, unit, first, start - before, stop, a, b, knob))
+        power = Fraction(draw(st.integers(1, 6)), 2) if shape == "power" else None
+        behind = draw(SMALL.filter(lambda x: x < 1)) if not linear and start == 0 else Fraction(0)
+        piece = Piece(shape, unit, first, start - before, stop, a, b, knob, behind, power)
+        pieces.append(piece)
     return Curve(tuple(pieces))
 
 
 _RAW = st.sampled_from(["1", "2.5", "0.3"])
-_SHAPES: list[Shape] = ["constant", "linear", "cosine", "sqrt", "exponential", "rsqrt", "half_life"]
+_SHAPES: list[Shape] = [
+    "constant", "linear", "cosine", "sqrt", "power", "inverse", "exponential", "rsqrt", "half_life"
+]  # fmt: skip
 
 
 @st.composite
@@ -138,7 +143,14 @@ OPTIMIZERS: Tree = {
         "weight_decay": ".1",
         "llm/norms": {"kind": "adamw"},
     },
-    "adam": {"kind": "adamw", "weight_decay": "0.05", "beta2": ".99"},
+    "adam": {
+        "kind": "adamw",
+        "weight_decay": [
+            {"shape": "linear", "from": "0", "to": "0.05", "for": "9 steps"},
+            {"shape": "constant"},
+        ],
+        "beta2": ".99",
+    },
 }
 PART = "part"
 PART_OF: Tree = {"of": "s0", "part": "10% to 35%"}
@@ -247,6 +259,8 @@ class _Drawn:
         }
         if not context or draw(st.booleans()):  # a scaling cannot read a context that changes
             self.stages["text"]["target_seq_len"] = "1Mi"
+        if "tokens" in self.stages["text"] and draw(st.booleans()):
+            self.stages["text"]["until"] = self.stages["text"].pop("tokens")
 
     def rope(self) -> Tree:
         """Return a base, mostly with nothing that stretches it."""
@@ -425,7 +439,9 @@ class _Drawn:
     # Curves
 
     def ride(self, schedule: str) -> Any:
-        return self.draw(st.sampled_from([schedule, {"schedule": schedule, "scale": ".3"}]))
+        scaled = {"schedule": schedule, "scale": ".3"}
+        follows = {"schedule": schedule, "with_batch": "linear"}
+        return self.draw(st.sampled_from([schedule, scaled, follows]))
 
     def schedule(self, start: str) -> list[Tree]:
         """Draw a schedule; where stages are left at marks, one that asks nobody for its end."""
@@ -433,20 +449,28 @@ class _Drawn:
         most = self.seq_len * 8 * GROWTH
         warm: Tree = {"shape": "linear", "from": start, "to": "4.2e-4"}
         warm["for"] = f"{draw(st.integers(1, 8))} steps"
-        down = draw(st.sampled_from(["linear", "cosine", "sqrt", "exponential"]))
+        shapes = ["linear", "cosine", "sqrt", "exponential", "inverse", "power"]
+        shape = draw(st.sampled_from(shapes))
+        down: Tree = {"shape": shape, **({"power": "2"} if shape == "power" else {})}
         if self.may_mark:
-            middle: Tree = {"shape": down, "to": "10%", "for": most * draw(st.integers(2, 9))}
+            middle: Tree = {**down, "to": "10%", "for": most * draw(st.integers(2, 9))}
             lasts: list[Tree] = [
                 {"shape": "constant"},
                 {"shape": "rsqrt", "timescale": most},
                 {"shape": "exponential", "half_life": most},
             ]
             return [warm, middle, draw(st.sampled_from(lasts))]
-        tail = draw(st.sampled_from(["to-zero", "floor", "open-middle"]))
+        tail = draw(st.sampled_from(["to-zero", "floor", "open-middle", "cycles"]))
         if tail == "to-zero":
-            return [warm, {"shape": down, "to": "1e-5"}]
+            return [warm, {**down, "to": "1e-5"}]
         if tail == "floor":
-            return [warm, {"shape": down, "to": "10%", "until": "70%"}, {"shape": "constant"}]
+            return [warm, {**down, "to": "10%", "until": "70%"}, {"shape": "constant"}]
+        if tail == "cycles":
+            again = [
+                {"shape": "constant", "for": "5 steps"},
+                {**down, "to": "50%", "for": "3 steps"},
+            ]
+            return [warm, {"repeat": again, "times": "2"}, {"shape": "constant"}]
         held: list[Tree] = [{"shape": "constant"}, {"shape": "cosine", "to": "50%"}]
         end: Tree = {"shape": draw(st.sampled_from(["linear", "sqrt"])), "to": "0", "for": "15%"}
         return [warm, draw(st.sampled_from(held)), end]
@@ -601,8 +625,13 @@ def changed(tree: Any, path: tuple[str | int, ...], value: Any) -> Any:
 
 def enlarged(tree: Any, seqs: int, seq_len: int, key: str = "") -> Any:
     """Return the plan of which `scale: {tokens: 1/(seqs seq_len), ...}` makes this one again."""
-    if isinstance(tree, dict):  # the ends of a ramp are as large as what it ramps
-        return {k: enlarged(v, seqs, seq_len, key if key == "seqs" else k) for k, v in tree.items()}
+    if isinstance(tree, dict):
+        # A key may be a mark too (`average: {text@640: .9, joint: .1}`), and the ends of a ramp
+        # are as large as what it ramps.
+        return {
+            enlarged(k, seqs, seq_len): enlarged(v, seqs, seq_len, key if key == "seqs" else k)
+            for k, v in tree.items()
+        }
     if isinstance(tree, list):
         return [enlarged(v, seqs, seq_len, key) for v in tree]
     if isinstance(tree, int):

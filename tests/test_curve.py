@@ -1,6 +1,10 @@
+import re
+from dataclasses import replace
 from decimal import Decimal, getcontext
 from fractions import Fraction
 from math import cos, e, log, pi, sqrt
+from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -15,8 +19,9 @@ getcontext().prec = 50
 
 
 def piece(shape: Shape, a: Fraction = A, b: Fraction = B, knob: Fraction | None = None) -> Piece:
-    """Return a piece that runs from 100 to 500."""
-    return Piece(shape, "tokens", 0, 100, 500, a, b, knob)
+    """Return a piece that runs from 100 to 500; a power piece falls as a cube."""
+    power = Fraction(3) if shape == "power" else None
+    return Piece(shape, "tokens", 0, 100, 500, a, b, knob, power=power)
 
 
 # Every formula against an independent computation, in 50 decimals
@@ -28,6 +33,8 @@ WORKED = {
     # cos(3 pi / 8) = sqrt(2 - sqrt 2) / 2
     "cosine": Decimal("0.125") + Decimal("0.625") * (1 + (2 - Decimal(2).sqrt()).sqrt() / 2) / 2,
     "sqrt": Decimal("0.75") - Decimal("0.625") * P.sqrt(),
+    "power": Decimal("0.125") + Decimal("0.625") * (1 - P) ** 3,
+    "inverse": 1 / ((1 - P) / Decimal("0.75") + P / Decimal("0.125")),
     "exponential": Decimal("0.75") * (P * (Decimal(1) / 6).ln()).exp(),
     # The half-life of a factor f is ln(1/2) / ln(f); it is linear between both.
     "half_life": (
@@ -57,10 +64,16 @@ def test_every_shape_is_tested() -> None:
     assert {*WORKED, "rsqrt"} == set(SHAPES)
 
 
-@pytest.mark.parametrize("shape", ["linear", "cosine", "sqrt", "exponential", "half_life"])
+ENDING: list[Shape] = [
+    "linear", "cosine", "sqrt", "power", "inverse", "exponential", "half_life"
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", ENDING)
 def test_a_piece_begins_at_a_and_ends_exactly_at_b(shape: Shape) -> None:
     a, b = Fraction("4.2e-4"), Fraction("4.2e-5")
-    whole = Piece(shape, "tokens", 0, 0, 3_000_000_000_001, a, b)
+    power = Fraction(2) if shape == "power" else None
+    whole = Piece(shape, "tokens", 0, 0, 3_000_000_000_001, a, b, power=power)
     assert whole.value(0) == pytest.approx(4.2e-4, rel=1e-15)
     assert whole.value(3_000_000_000_001) == 4.2e-5
     assert whole.value(3_000_000_000_001 + 7) == 4.2e-5
@@ -92,7 +105,18 @@ def test_half_life_runs_from_one_ema_factor_to_another() -> None:
     )
 
 
-@pytest.mark.parametrize("shape", ["linear", "cosine", "sqrt", "exponential", "half_life", "rsqrt"])
+@pytest.mark.parametrize("shape", ENDING)
+def test_what_is_left_of_a_piece_goes_on_at_its_value_and_ends_where_it_ended(shape: Shape) -> None:
+    whole = piece(shape)
+    left = replace(whole, start=200, end=1000, behind=whole.share(200))
+    assert left.value(200) == whole.value(200)
+    # A share of what is left is the same share of what was left, whatever its length.
+    assert left.value(600) == pytest.approx(whole.value(350), rel=1e-14)
+    assert left.value(1000) == whole.value(500)
+    assert left.share(1000) == 1
+
+
+@pytest.mark.parametrize("shape", [*ENDING, "rsqrt"])
 @given(x=st.integers(100, 500), y=st.integers(100, 500))
 def test_a_piece_that_falls_never_rises(shape: Shape, x: int, y: int) -> None:
     falling = piece(shape, knob=Fraction(80) if shape == "rsqrt" else None)
@@ -106,6 +130,25 @@ def test_exact_values_are_the_fractions_that_floats_round(x: int, a: Fraction, b
     assert exact == a + (b - a) * Fraction(min(x, 10**14) + 5, 10**14 + 5)
     assert line.value(x) == pytest.approx(float(exact), rel=1e-12, abs=1e-15)
     assert Piece("constant", "tokens", 0, 0, None, a, a).exact(x) == a
+
+
+def test_the_table_of_the_page_is_that_of_the_formulas() -> None:
+    page = Path(__file__).parents[1] / "docs" / "language" / "curves.md"
+    told = {}
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if found := re.match(r"\| `(\w+)`(?: \(2\))? \|((?: [0-9.]+ \|){5})$", line):
+            told[found[1]] = [float(cell) for cell in found[2].split("|")[:-1]]
+    assert set(told) == set(SHAPES)
+    for shape in get_args(Shape):
+        a, b = (
+            ("0.9", "0.99") if shape == "half_life" else ("1", "1" if shape == "constant" else ".1")
+        )
+        knob = Fraction(100) if shape == "rsqrt" else None
+        power = Fraction(2) if shape == "power" else None
+        shown = Piece(shape, "steps", 0, 0, 300, Fraction(a), Fraction(b), knob, power=power)
+        if shape == "rsqrt":
+            shown = replace(shown, end=None)
+        assert [round(shown.value(x), 4) for x in (0, 75, 150, 225, 300)] == told[shape], shape
 
 
 # Curves

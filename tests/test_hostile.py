@@ -276,7 +276,7 @@ CHANGES = [
     ("two-open", "for: 10 steps}", "}", "one-open-piece@13:7"),
     ("current-first", "from: 0", "from: current", "current@12:29"),
     ("opt-kind", "kind: adamw", "kind: adamm", "wrong-value@6:16"),
-    ("opt-value", "weight_decay: .1", "weight_decay: [1]", "wrong-type@6:37"),
+    ("opt-value", "weight_decay: .1", "weight_decay: [1]", "wrong-type@6:38"),
     ("opt-missing", "weight_decay: .1", "beta1: .9", "missing-key@6:3"),
     (
         "opt-part",

@@ -4,15 +4,17 @@ All is laid out twice, through the proxy's scale and without: what is measured i
 share of its stage.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
 from curriculum.batch import Batch, Ramp, RampShape, lay_out
 from curriculum.batch import Entry as Marked
+from curriculum.compile_asked import Asked, asked_of
 from curriculum.compile_batch import Entry, entries_of
 from curriculum.compile_state import Kept, State
 from curriculum.nodes import UNSCALED
-from curriculum.plan import Budget
+from curriculum.plan import Budget, Start
 from curriculum.spec import Quantity, StageSpec
 from curriculum.units import LARGEST, count_in_words, decimal_words, rounded_in_words
 
@@ -26,11 +28,14 @@ class Laid:
     steps: int
     full_batch: Batch
     full_steps: int
+    full_asked: int
     entries: list[Entry]
     full_entries: list[Entry]
 
 
-def laid_of(state: State, spec: StageSpec, kept: Kept | None) -> Laid | None:
+def laid_of(
+    state: State, spec: StageSpec, kept: Kept | None, init: Mapping[str, Start], count: str | None
+) -> Laid | None:
     """Lay out the batch twice, through the proxy's scale and without, and count the steps."""
     assert spec.budget is not None
     if kept and spec.seq_len and spec.batch is None:
@@ -39,7 +44,14 @@ def laid_of(state: State, spec: StageSpec, kept: Kept | None) -> Laid | None:
         return None
     if (full_entries := entries_of(state, spec, kept, is_scaled=False)) is None:
         return None
-    asked, full_asked = _asked(spec.budget, entries, full_entries)
+    budget: tuple[str, Quantity] | Asked = spec.budget
+    if spec.budget[0] in ("epochs", "until"):
+        found = asked_of(state, spec, init, count)
+        if found is None:
+            return None
+        budget = ("steps", found) if isinstance(found, Quantity) else found
+    both = budget if isinstance(budget, Asked) else _asked(budget, entries, full_entries)
+    asked, full_asked = both.tokens, both.full_tokens
     if not _can_be_counted(state, spec, spec.budget[1], asked):
         return None
     full = _marked(full_entries, full_asked, None)
@@ -54,6 +66,7 @@ def laid_of(state: State, spec: StageSpec, kept: Kept | None) -> Laid | None:
         _steps(batch, asked, spec.round_down),
         full_batch,
         max(1, _steps(full_batch, full_asked, spec.round_down)),
+        full_asked,
         entries,
         full_entries,
     )
@@ -85,21 +98,19 @@ def holds_a_step(state: State, spec: StageSpec, laid: Laid) -> bool:
     return False
 
 
-def _asked(
-    budget: tuple[str, Quantity], entries: list[Entry], full: list[Entry]
-) -> tuple[int, int]:
+def _asked(budget: tuple[str, Quantity], entries: list[Entry], full: list[Entry]) -> Asked:
     """Return the budget in tokens, through the scale and without."""
     unit, quantity = budget
     if unit == "tokens" and quantity.amount.unit == "tokens":
-        return quantity.scaled_tokens, ceil(quantity.amount.value)
+        return Asked(quantity.scaled_tokens, ceil(quantity.amount.value))
     value = int(quantity.amount.value)
     full_marked = _marked(full, None, None)
     full_asked = _tokens_at(lay_out(full_marked), unit, value)
     if quantity.scale == UNSCALED:
         marked = _marked(entries, None, full_marked)
         asked = full_asked if marked == full_marked else _tokens_at(lay_out(marked), unit, value)
-        return asked, full_asked
-    return ceil(full_asked * quantity.scale.tokens), full_asked
+        return Asked(asked, full_asked)
+    return Asked(ceil(full_asked * quantity.scale.tokens), full_asked)
 
 
 def _tokens_at(batch: Batch, unit: str, value: int) -> int:
@@ -163,9 +174,9 @@ def _marks_rise(state: State, spec: StageSpec, marked: Marks, asked: int) -> boo
         what = "ramp" if isinstance(entry, Ramp) else "piece"
         end = _end_step_tokens(marked[: index + 1], tokens)
         wrong = None
-        if until.amount.unit == "share" and spec.budget[0] != "tokens":
+        if until.amount.unit == "share" and (unit := _counted_by_batch(spec.budget)):
             wrong = (
-                f"a share of a budget in {spec.budget[0]} is no mark of the batch",
+                f"a share of a budget in {unit} is no mark of the batch",
                 "write `until: step N` or tokens",
             )
         elif mark <= tokens:
@@ -201,6 +212,12 @@ def _end_step_tokens(marked: Marks, tokens: int) -> int:
     return tokens - (tokens - mark) // (seqs * seq_len) * seqs * seq_len
 
 
+def _counted_by_batch(budget: tuple[str, Quantity]) -> str | None:
+    """Return the unit of a budget of which the batch says how many tokens it has."""
+    unit = budget[1].amount.unit if budget[0] == "until" else budget[0]
+    return unit if unit in ("steps", "seqs") else None
+
+
 def _steps(batch: Batch, asked: int, round_down: bool) -> int:
     steps = batch.step_at_tokens(asked)
     return steps - 1 if round_down and batch.tokens_before(steps) > asked else steps
@@ -208,11 +225,17 @@ def _steps(batch: Batch, asked: int, round_down: bool) -> int:
 
 def _budget_words(budget: tuple[str, Quantity], asked: int, batch: Batch) -> str:
     unit, quantity = budget
+    if unit == "until":  # what is left of it, in the unit of the mark
+        unit = quantity.amount.unit
+        steps = batch.step_at_tokens(asked)
+        return f"{steps} steps" if unit == "steps" else f"{count_in_words(asked)} tokens"
     steps, seq_len = batch.step_at_tokens(asked), batch.pieces[0].seq_len
     if quantity.scale != UNSCALED and unit == "steps" and batch.tokens_before(steps) == asked:
         return f"{steps} steps"
     if quantity.scale != UNSCALED and unit == "seqs" and asked % seq_len == 0:
         return f"{asked // seq_len} seqs"
+    if unit == "epochs":
+        return f"{quantity.amount}"
     if quantity.scale != UNSCALED or unit == "tokens":
         return f"{count_in_words(asked)} tokens"
     return f"{decimal_words(quantity.amount.value)} {unit}"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from curriculum.clock import Clock
+from curriculum.clock import Clock, Rider
 from curriculum.compile_state import Draft, Kept, State
 from curriculum.errors import did_you_mean
 from curriculum.plan import Start
@@ -87,6 +87,9 @@ def clocks_of(
     clocks: dict[str, Clock] = {}
     restarted = {r.schedule.text for r in rides if r.schedule and r.restart}
     ridden = {r.schedule.text for r in rides if r.schedule}
+    stretched = {name: word for name in ridden if (word := stretched_by(state, name)) is not None}
+    needed = ridden | {word.text for word in stretched.values()}
+    followed: set[tuple[str, Rider, str]] = set()
     for draft, step in state.left_drafts(init):
         for schedule, clock in _left_clocks(draft, step).items():
             if schedule in restarted:
@@ -97,10 +100,10 @@ def clocks_of(
             )  # fmt: skip
             if agree and clock.instance:
                 if schedule in ridden and clock.chain:
-                    state.followed.add((schedule, clock.chain[-1]))
+                    followed.add((schedule, clock.chain[-1], spec.name.text))
                 continue
             clocks[schedule] = replace(other, instance="")  # whoever rides on it is refused
-            if schedule in ridden:
+            if schedule in needed:
                 ends = [rounded_in_words(c.tokens) for c in (other, clock)]
                 state.report(
                     "clocks-disagree",
@@ -110,9 +113,40 @@ def clocks_of(
                     "say `lr: {schedule: NAME, restart: true}`",
                 )
                 return None
-    for schedule in ridden:
-        clocks.setdefault(schedule, Clock(spec.name.text, 0, 0, ()))
+    state.followed |= followed
+    for schedule in ridden - clocks.keys():
+        clock = Clock(spec.name.text, 0, 0, ())
+        if schedule in stretched:
+            old = _taken_over(state, spec, clocks, stretched[schedule])
+            if old is None:
+                return None
+            clock = replace(old, instance=spec.name.text)
+        clocks[schedule] = clock
     return clocks
+
+
+def stretched_by(state: State, schedule: str) -> Word | None:
+    """Return the schedule that one draws out, whose clock it takes over; None for others."""
+    spec = state.spec.schedules.get(schedule)
+    return spec.pieces[0].stretch if spec is not None and spec.pieces else None
+
+
+def _taken_over(
+    state: State, spec: StageSpec, clocks: Mapping[str, Clock], old: Word
+) -> Clock | None:
+    check_schedule(state, old)
+    clock = clocks.get(old.text)
+    if clock is None or not clock.chain:
+        if state.is_declared("schedules", old.text):
+            state.report(
+                "stretch",
+                f"no parent of stage `{spec.name.text}` rode on `{old.text}`: "
+                "nothing of it is left to stretch",
+                old.span,
+                "name the schedule that its parents ride on",
+            )
+        return None
+    return clock
 
 
 def _left_clocks(draft: Draft, step: int) -> dict[str, Clock]:

@@ -4,6 +4,9 @@ Everything here is integers: what whole steps make of the budget, and the marks 
 that come from `keep` are those at the step the ancestor was left at.
 """
 
+from collections.abc import Mapping
+
+from curriculum.compile_asked import mixture_sources
 from curriculum.compile_budget import Laid, holds_a_step, laid_of
 from curriculum.compile_clocks import clocks_of, followed_of, rides_of
 from curriculum.compile_init import Inits, init_of
@@ -16,8 +19,9 @@ from curriculum.compile_points import parents_of
 from curriculum.compile_state import Draft, Outside, State
 from curriculum.compile_train import count_of, seed_of, train_of
 from curriculum.composed import ComposedStage
-from curriculum.plan import UnknownStage
+from curriculum.plan import Start, UnknownStage
 from curriculum.spec import StageSpec
+from curriculum.spec_batch import BUDGETS
 
 REQUIRED = ("train", "optimizer", "loss", "lr", "seq_len", "batch", "packing", "rope", "mixture")
 
@@ -42,14 +46,16 @@ def draft_stage(state: State, spec: StageSpec) -> Draft | Outside | ComposedStag
     spec, kept = keeps.spec, keeps.kept
     if not _all_said(state, spec, keeps):
         return None
-    init = init_of(state, spec)
-    laid = laid_of(state, spec, kept)
-    if init is None or laid is None or not holds_a_step(state, spec, laid):
+    inits = init_of(state, spec)
+    init: Mapping[str, Start] = inits.starts if inits else {}
+    count = count_of(state, spec, kept, init) if inits else None
+    laid = laid_of(state, spec, kept, init, count)
+    if inits is None or laid is None or not holds_a_step(state, spec, laid):
         return None
     layout = layout_of(spec, kept)
     if layout is not None:
         check_layout(state, spec, layout, laid)
-    return _drafted(state, spec, keeps, init, laid)
+    return _drafted(state, spec, keeps, inits, count, laid)
 
 
 def _drafted(
@@ -57,6 +63,7 @@ def _drafted(
     spec: StageSpec,
     keeps: Keeps,
     inits: Inits,
+    count: str | None,
     laid: Laid,
 ) -> Draft | None:
     init, kept = inits.starts, keeps.kept
@@ -70,7 +77,6 @@ def _drafted(
     if train is None or clocks is None:
         return None
     seed, own_seed = seed_of(state, spec, init)
-    count = count_of(state, spec, kept, init)
     if count is None:
         return None
     return Draft(
@@ -85,6 +91,7 @@ def _drafted(
         batch=laid.batch,
         full_batch=laid.full_batch,
         full_steps=laid.full_steps,
+        full_asked=laid.full_asked,
         uniform_ride=uniform,
         rides=rides,
         clocks=clocks,
@@ -102,6 +109,10 @@ def _is_unknown(state: State, spec: StageSpec, composing: bool) -> bool:
     missing = [f"stages.{spec.name.text}.{key}" for key in spec.unknown]
     read = [*(p.stage for p in parents), *(spec.mixture.replayed() if spec.mixture else ())]
     missing += [f"stages.{stage}" for stage in read if stage in state.unknown]
+    if spec.budget is not None and spec.budget[0] == "epochs":
+        read_by = mixture_sources(state, spec)
+        sizes = {name: state.sources[name].tokens for name in read_by if name in state.sources}
+        missing += [f"sources.{name}.tokens" for name in sorted(sizes) if sizes[name] is None]
     if not missing:
         return False
     asked = spec.budget[1].scaled_tokens if spec.budget and spec.budget[0] == "tokens" else None
@@ -128,7 +139,7 @@ def _all_said(state: State, spec: StageSpec, keeps: Keeps) -> bool:
     unsaid = [key for key in missing if key not in spec.said]
     if spec.budget is None:
         missing.insert(0, "tokens")
-        if not spec.said.intersection(("tokens", "steps", "seqs")):
+        if not spec.said.intersection(BUDGETS):
             unsaid.insert(0, "tokens")
     # An `extends` that is still there failed, and was to say the rest.
     if unsaid and "extends" not in spec.said:

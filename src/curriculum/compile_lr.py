@@ -4,6 +4,7 @@ from fractions import Fraction
 
 from curriculum.clock import Clock
 from curriculum.compile_state import Draft, Kept, Outside, State
+from curriculum.compile_stretch import stretching, with_batch
 from curriculum.compile_values import value_left
 from curriculum.curve import Curve, constant
 from curriculum.errors import Span
@@ -53,7 +54,8 @@ def _ride_of(draft: Draft, target: str) -> RideSpec | None:
 def _over_the_stage(
     state: State, draft: Draft, target: str, ride: RideSpec, spec: CurveSpec
 ) -> tuple[Curve | None, Ride]:
-    how = Ride(None, draft.name, 0, 0, Fraction(1), ride.jump)
+    per_step = draft.batch.pieces[0].tokens_per_step if ride.with_batch else None
+    how = Ride(None, draft.name, 0, 0, Fraction(1), ride.jump, ride.with_batch, per_step)
     changed = {f"lr.{target}", f"lr.{target.partition('/')[0]}"}
     is_new = any(key.text in changed for _, key, _ in draft.spec.dotted)
     is_said = draft.spec.lr is not None or draft.spec.lr_by_target is not None
@@ -62,7 +64,7 @@ def _over_the_stage(
         return _left_curve(state, draft, kept, target), how
     own = Clock(draft.name, 0, 0, ())
     ends = frozenset({draft.budget.tokens})
-    return _laid(state, draft, target, ride, spec, own, ends), how
+    return _laid(state, draft, target, ride, spec, own, ends, how), how
 
 
 def _on_a_schedule(
@@ -73,9 +75,19 @@ def _on_a_schedule(
     if name not in state.spec.schedules or name not in draft.clocks:
         return None, Ride(name, draft.name, 0, 0)
     clock, spec = draft.clocks[name], state.spec.schedules[name]
-    how = Ride(name, clock.instance, clock.tokens, clock.steps, ride.scale, ride.jump)
+    first = clock.chain[0].batch if clock.chain else draft.batch
+    how = Ride(
+        name,
+        clock.instance,
+        clock.tokens,
+        clock.steps,
+        ride.scale,
+        ride.jump,
+        ride.with_batch,
+        first.pieces[0].tokens_per_step if ride.with_batch else None,
+    )
     ends = _ends(state, name, clock.instance)
-    return _laid(state, draft, target, ride, spec, clock, ends), how
+    return _laid(state, draft, target, ride, spec, clock, ends, how), how
 
 
 def _left_curve(state: State, draft: Draft, kept: Kept, target: str) -> Curve | None:
@@ -101,19 +113,27 @@ def _laid(
     spec: CurveSpec,
     clock: Clock,
     ends: frozenset[int],
+    how: Ride,
 ) -> Curve | None:
     chain = (*clock.chain, draft.rider(clock))
 
     def current(span: Span) -> Fraction | None:
-        return _current(state, chain[0].stage, target, span)
+        return _current(state, clock.instance, target, span)
 
     whose = "stage" if ride.schedule is None else "schedule"
     is_last = ride.schedule is None or _is_last(state, chain[-1].end_tokens, ends)
     ground = Ground(chain, ends, draft.spec.name.span, state.report, whose, is_last)
     try:
-        return lay_on_clock(spec, ground, Reading(current, is_relative=True, scale=ride.scale))
+        if ride.schedule is not None and spec.pieces[0].stretch is not None:
+            began = next(n for n, rider in enumerate(chain) if rider.stage == clock.instance)
+            found = stretching(state, ground, began, target, spec.pieces[0].stretch, how)
+            if found is None:
+                return None
+            ground = found
+        curve = lay_on_clock(spec, ground, Reading(current, is_relative=True, scale=ride.scale))
     except Refused:
         return None
+    return None if curve is None else with_batch(curve, draft, how)
 
 
 def _current(state: State, began: str, target: str, span: Span) -> Fraction | None:
@@ -198,6 +218,6 @@ def _found_ends(state: State, schedule: str, instance: str) -> frozenset[int]:
         if schedule in draft.ridden and draft.clocks[schedule].instance == instance
     ]
     followed = {r for draft in riders for r in draft.clocks[schedule].chain[-1:]}
-    followed |= {rider for name, rider in state.followed if name == schedule}
+    followed |= {r for name, r, by in state.followed if name == schedule and by in state.drafts}
     last = {draft.rider(draft.clocks[schedule]) for draft in riders} - followed
     return frozenset(rider.end_tokens for rider in last)

@@ -1,14 +1,14 @@
 """The optimizer's rule for every module that a stage trains, and for parts that differ"""
 
-from collections.abc import Mapping
-
 from curriculum.compile_lifecycle import parts_in
 from curriculum.compile_state import Draft, State
+from curriculum.compile_state_curve import over_state
+from curriculum.curve import Curve
 from curriculum.errors import did_you_mean
 from curriculum.models.adapters import PART
 from curriculum.plan import OptimizerRule
-from curriculum.spec import Number, OptimizerSpec, Word
-from curriculum.words import OPTIMIZER_DEFAULTS
+from curriculum.spec import CurveSpec, Number, OptimizerSpec, Word
+from curriculum.words import OPTIMIZER_DEFAULTS, OPTIMIZER_VALUES, OPTIMIZER_WANTED
 
 
 def compile_optimizer(state: State, draft: Draft) -> dict[str, OptimizerRule]:
@@ -31,7 +31,7 @@ def _rules(state: State, draft: Draft, word: Word, modules: list[str]) -> dict[s
     if (spec := optimizer_named(state, word)) is None:
         return {}
     state.used_optimizers.add(word.text)
-    rules = {module: _rule(state, spec, {}) for module in modules}
+    rules = {module: _rule(state, draft, module, spec, spec) for module in modules}
     for name, part_spec in spec.parts.items():
         module, _, part = name.partition("/")
         if module not in state.modules or (part and part not in _parts(state, draft, module)):
@@ -42,7 +42,7 @@ def _rules(state: State, draft: Draft, word: Word, modules: list[str]) -> dict[s
                 did_you_mean(name, _targets(state)),
             )
         elif module in modules and (not part or part in parts_in(state, draft, module)):
-            rules[name] = _rule(state, part_spec, spec.values)
+            rules[name] = _rule(state, draft, name, part_spec, spec)
     return rules
 
 
@@ -82,24 +82,41 @@ def _targets(state: State) -> list[str]:
     return [*state.modules, *parts]
 
 
-def _rule(state: State, spec: OptimizerSpec, above: Mapping[str, Number | bool]) -> OptimizerRule:
+def _rule(
+    state: State,
+    draft: Draft,
+    target: str,
+    spec: OptimizerSpec,
+    whole: OptimizerSpec,
+) -> OptimizerRule:
     """Put together what is said of a part, of the whole, and the table of defaults."""
     kind = spec.kind.text
     values: dict[str, float | bool | None] = dict(OPTIMIZER_DEFAULTS[kind])
-    wanted = ("update_rms", "weight_decay") if kind == "muon" else ("weight_decay",)
-    known = {*values, *wanted}
-    for name, said in {**above, **spec.values}.items():
-        if name in known:
+    curves: dict[str, Curve] = {}
+    for name, said in {**whole.values, **spec.values}.items():
+        if name not in OPTIMIZER_VALUES[kind]:
+            continue
+        if not isinstance(said, CurveSpec):
             values[name] = _plain(said)
-    for name in wanted:
-        if name not in values:
+            continue
+        curve = over_state(state, draft, target, whole.parts, said)
+        values.pop(name, None)
+        if curve is None:
+            values[name] = None
+        else:
+            curves[name] = curve
+    for name in OPTIMIZER_WANTED[kind]:
+        if name not in values and name not in curves:
             state.report(
                 "missing-key",
                 f"optimizer `{spec.name.text}` says no `{name}`",
                 spec.name.span,
-                f"{name}: 0.1",
+                f"{name}: {_EXAMPLES[name]}",
             )
-    return OptimizerRule(kind, dict(sorted(values.items())))
+    return OptimizerRule(kind, dict(sorted(values.items())), dict(sorted(curves.items())))
+
+
+_EXAMPLES = {"update_rms": "0.2", "weight_decay": "0.1", "beta3": "0.9999", "alpha": "8"}
 
 
 def _plain(said: Number | bool) -> float | bool | None:

@@ -38,6 +38,7 @@ class Draft:
     batch: Batch
     full_batch: Batch  # without the proxy's scale
     full_steps: int
+    full_asked: int
     layout: LayoutSpec | None
     uniform_ride: RideSpec | None  # one ride for all trained modules
     rides: Mapping[str, RideSpec]
@@ -91,7 +92,7 @@ class State:
     stages: dict[str, Stage] = field(default_factory=dict)
     unknown: dict[str, UnknownStage] = field(default_factory=dict)
     composed: dict[str, ComposedStage] = field(default_factory=dict)
-    followed: set[tuple[str, Rider]] = field(default_factory=set)  # riders whose clock went on
+    followed: set[tuple[str, Rider, str]] = field(default_factory=set)  # by whom clocks went on
     used_optimizers: set[str] = field(default_factory=set)
     optimizer_words: dict[tuple[str, str], Word | None] = field(default_factory=dict)
     clock_ends: dict[tuple[str, str], frozenset[int]] = field(default_factory=dict)

@@ -14,10 +14,12 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import cos, log, pi, sqrt
+from math import cos, isqrt, log, pi, sqrt
 from typing import Literal, assert_never, get_args
 
-Shape = Literal["constant", "linear", "cosine", "sqrt", "exponential", "rsqrt", "half_life"]
+Shape = Literal[
+    "constant", "linear", "cosine", "sqrt", "power", "inverse", "exponential", "rsqrt", "half_life"
+]
 ClockUnit = Literal["tokens", "steps"]
 
 SHAPES: tuple[str, ...] = get_args(Shape)
@@ -29,7 +31,9 @@ class Piece:
 
     `end` is None only for a piece that never ends. `knob` is the `half_life` of an exponential
     piece or the `timescale` of an rsqrt piece, in `unit`, where it has one. `first_step` is the
-    first step of the stage that the piece governs.
+    first step of the stage that the piece governs. `behind` is the share of the shape that lay
+    behind when the piece began: more than 0 where what was left of a piece was drawn out to a new
+    end. `power` is the exponent of a power piece.
     """
 
     shape: Shape
@@ -40,17 +44,22 @@ class Piece:
     a: Fraction
     b: Fraction
     knob: Fraction | None = None
+    behind: Fraction = Fraction(0)
+    power: Fraction | None = None
+    _behind: float = field(init=False, repr=False, compare=False)
     _a: float = field(init=False, repr=False, compare=False)
     _b: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_a", float(self.a))
         object.__setattr__(self, "_b", float(self.b))
+        object.__setattr__(self, "_behind", float(self.behind))
 
     def value(self, x: int) -> float:
         """Return the value at clock position `x`; past the end it is the end's value.
 
-        Source: the table of shapes in docs/language.md.
+        Source: the table of shapes in docs/language.md; `inverse` is the decay of WSD-S
+        (arXiv:2410.05192), linear in 1 / value; half-lives are AdEMAMix's (arXiv:2409.03137).
 
         >>> ramp = Piece("linear", "steps", 0, 0, 4, Fraction(0), Fraction(1))
         >>> [ramp.value(x) for x in range(5)]
@@ -63,6 +72,15 @@ class Piece:
         2.0
         >>> Piece("rsqrt", "steps", 0, 0, None, Fraction(1), Fraction(1), Fraction(1)).value(3)
         0.5
+        >>> Piece("inverse", "steps", 0, 0, 4, Fraction(1), Fraction(1, 5)).value(1)
+        0.5
+        >>> square = Piece("power", "steps", 0, 0, 4, Fraction(1), Fraction(0), power=Fraction(2))
+        >>> [square.value(x) for x in range(5)]
+        [1.0, 0.5625, 0.25, 0.0625, 0.0]
+        >>> zero, one, half = Fraction(0), Fraction(1), Fraction(1, 2)
+        >>> half_left = Piece("linear", "steps", 0, 0, 4, zero, one, behind=half)
+        >>> [half_left.value(x) for x in (0, 2, 4)]
+        [0.5, 0.75, 1.0]
         """
         a, b = self._a, self._b
         if self.shape == "constant":
@@ -79,6 +97,8 @@ class Piece:
         if x >= span:
             return b
         p = x / span
+        if self._behind:
+            p = self._behind + (1 - self._behind) * p
         match self.shape:
             case "linear":
                 return a + (b - a) * p
@@ -86,6 +106,11 @@ class Piece:
                 return b + (a - b) * (1 + cos(pi * p)) / 2
             case "sqrt":
                 return a + (b - a) * sqrt(p)
+            case "power":
+                assert self.power is not None
+                return a + (b - a) * (1 - float((1 - p) ** float(self.power)))
+            case "inverse":
+                return a / (1 + (a / b - 1) * p)  # 1 / ((1 - p) / a + p / b), and a at p = 0
             case "exponential":
                 return float(a * (b / a) ** p)
             case "half_life":
@@ -104,9 +129,20 @@ class Piece:
             return self.a
         assert self.shape == "linear"
         assert self.end is not None
+        return self.a + (self.b - self.a) * self.share(x)
+
+    def share(self, x: int) -> Fraction:
+        """Return the share of the shape that lies behind at clock position `x`.
+
+        >>> half = Fraction(1, 2)
+        >>> Piece("linear", "steps", 0, 0, 4, half, half, behind=half).share(2)
+        Fraction(3, 4)
+        """
+        assert self.end is not None
         if x >= self.end:
-            return self.b
-        return self.a + (self.b - self.a) * Fraction(x - self.start, self.end - self.start)
+            return Fraction(1)
+        run = Fraction(x - self.start, self.end - self.start)
+        return self.behind + (1 - self.behind) * run
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +215,18 @@ class Curve:
     def _end_of(self, piece: Piece) -> int:
         index = bisect_right(self._first_steps, piece.first_step)
         return self._first_steps[index] if index < len(self._first_steps) else 1 << 62
+
+
+def root(value: Fraction) -> Fraction:
+    """Return a square root: exact where it is a fraction, else to 20 digits after the point.
+
+    >>> root(Fraction(9, 4)), float(root(Fraction(3))) == sqrt(3)
+    (Fraction(3, 2), True)
+    """
+    over, under = isqrt(value.numerator), isqrt(value.denominator)
+    if (over**2, under**2) == (value.numerator, value.denominator):
+        return Fraction(over, under)
+    return Fraction(isqrt(value.numerator * 10**40 // value.denominator), 10**20)
 
 
 def constant(value: Fraction | int) -> Curve:

@@ -21,6 +21,7 @@ from curriculum.lock_json import (
     node_extras,
     outside_json,
     piece_json,
+    rule_json,
     source_json,
 )
 from curriculum.mixture import Node
@@ -130,6 +131,10 @@ def _mathematics(stage: Stage, upto: int) -> Json:
         "lr": {t: _curve_upto(c, upto) for t, c in stage.lr.items()},
         "loss": {t: _curve_upto(c, upto) for t, c in stage.loss.items()},
         "set": {t: _curve_upto(c, upto) for t, c in stage.settings.items()},
+        "optimizer": {
+            t: rule_json(r, lambda curve: _curve_upto(curve, upto))
+            for t, r in stage.optimizer.items()
+        },
         "mixture": [
             _node_upto(root, drawn)
             for root in stage.mixture.roots

@@ -7,11 +7,13 @@ from math import ceil, floor
 from typing import NoReturn
 
 from curriculum.clock import Position, Rider, rider_at, scaled_step, steps_at, tokens_at
-from curriculum.curve import ClockUnit
+from curriculum.curve import ClockUnit, Piece
 from curriculum.errors import Related, Span
 from curriculum.nodes import UNSCALED
 from curriculum.spec import PieceSpec, Quantity
 from curriculum.units import rounded_in_words
+
+START = Position(0, 0)
 
 Report = Callable[[str, str, Span, str | None, tuple[Related, ...]], None]
 
@@ -30,6 +32,8 @@ class Ground:
     report: Report
     whose: str = "stage"  # what ends where the clock ends: the stage, or the schedule
     is_last: bool = True  # no rider follows, on any path
+    begin: Position = START  # where the curve begins: later, where it took over a clock
+    left: Piece | None = None  # on this clock, the piece of which `stretch` takes what is left
 
     def refuse(
         self,
@@ -69,15 +73,16 @@ Length = tuple[int, Span]
 
 
 def extent_of(
-    piece: PieceSpec,
-    rest: tuple[PieceSpec, ...],
+    pieces: tuple[PieceSpec, ...],
+    index: int,
     at: Position,
     before: Sequence[Length],
     ground: Ground,
 ) -> Extent:
-    """Return how far a piece reaches that begins at a position and that `rest` follows."""
+    """Return how far one of the pieces reaches, which begins at a position on the clock."""
+    piece = pieces[index]
     if piece.length is None:
-        return _open(piece, rest, at, before, ground)
+        return _open(piece, pieces[index + 1 :], at, before, ground)
     if piece.length.amount.unit == "steps":
         return _in_steps(piece, piece.length, at, ground)
     return _in_tokens(piece, piece.length, at, ground)

@@ -1,11 +1,12 @@
 """The values of a compiled plan as JSON and back: exact numbers as words, pieces as rows"""
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
 
 from curriculum.composed import ComposedStage, Share
-from curriculum.curve import Curve, Piece
+from curriculum.curve import ClockUnit, Curve, Piece, Shape
 from curriculum.layout import Layout
 from curriculum.lifecycle import Lifecycle
 from curriculum.lock_batch import batch_json, read_batch
@@ -39,7 +40,10 @@ def piece_json(p: Piece) -> list[Any]:
     """Write a piece, its numbers exactly."""
     knob = None if p.knob is None else decimal_words(p.knob)
     ends = [decimal_words(p.a), decimal_words(p.b)]
-    return [p.shape, p.unit, p.first_step, p.start, p.end, *ends, knob]
+    row = [p.shape, p.unit, p.first_step, p.start, p.end, *ends, knob]
+    more = {"behind": p.behind or None, "power": p.power}
+    said = {key: decimal_words(value) for key, value in more.items() if value is not None}
+    return [*row, said] if said else row
 
 
 def curve_json(curve: Curve | None) -> list[list[Any]] | None:
@@ -161,7 +165,7 @@ def fixed_json(stage: Stage) -> Json:
         "init": {m: [s.stage, s.step, s.carries_state] for m, s in stage.init.items()},
         "train": list(stage.train),
         "count": stage.count,
-        "optimizer": {t: {"kind": r.kind, **r.values} for t, r in stage.optimizer.items()},
+        "optimizer": {t: rule_json(r, curve_json) for t, r in stage.optimizer.items()},
         "rope": {m: rope_json(r) for m, r in stage.rope.items()},
         "packing": stage.packing,
         "seed": stage.seed,
@@ -184,14 +188,23 @@ def lifecycle_json(lifecycle: Lifecycle) -> Json:
     return {key: value for key, value in known.items() if value}
 
 
+def rule_json(rule: OptimizerRule, of_curve: Callable[[Curve], Any]) -> Json:
+    """Write the rule of an optimizer: its values, and rows of pieces where they change."""
+    curves = {name: of_curve(curve) for name, curve in rule.curves.items()}
+    return {"kind": rule.kind, **rule.values, **curves}
+
+
 def extent_json(stage: Stage) -> Json:
     """What only the whole of a stage has: its budget, its length, and how it rides."""
-    rides = {
-        t: [r.schedule, r.instance, r.tokens_before, r.steps_before, decimal_words(r.scale), r.jump]
-        for t, r in stage.rides.items()
-    }
+    rides = {t: _ride_json(r) for t, r in stage.rides.items()}
     budget = [stage.budget.words, stage.budget.tokens, stage.budget.round_down]
     return {"rides": rides, "steps": stage.steps, "budget": budget}
+
+
+def _ride_json(r: Ride) -> list[Any]:
+    at = [r.tokens_before, r.steps_before]
+    row = [r.schedule, r.instance, *at, decimal_words(r.scale), r.jump]
+    return row if r.with_batch is None else [*row, [r.with_batch, r.first_batch_tokens]]
 
 
 # From JSON
@@ -201,14 +214,25 @@ def read_curve(pieces: list[list[Any]] | None) -> Curve | None:
     """Read what `curve_json` wrote."""
     if pieces is None:
         return None
-    return Curve(
-        tuple(
-            Piece(
-                shape, unit, first, start, end, parse_exact(a), parse_exact(b),
-                None if knob is None else parse_exact(knob),
-            )
-            for shape, unit, first, start, end, a, b, knob in pieces
-        )
+    return Curve(tuple(_read_piece(*row) for row in pieces))
+
+
+def _read_piece(
+    shape: Shape,
+    unit: ClockUnit,
+    first: int,
+    start: int,
+    end: int | None,
+    a: str,
+    b: str,
+    knob: str | None,
+    more: Mapping[str, str] | None = None,
+) -> Piece:
+    exact = {key: parse_exact(text) for key, text in (more or {}).items()}
+    return Piece(
+        shape, unit, first, start, end, parse_exact(a), parse_exact(b),
+        None if knob is None else parse_exact(knob),
+        exact.get("behind", Fraction(0)), exact.get("power"),
     )  # fmt: skip
 
 
@@ -304,6 +328,13 @@ def read_lifecycle(said: Json) -> Lifecycle:
     )
 
 
+def _read_rule(rule: Json) -> OptimizerRule:
+    values = {k: v for k, v in rule.items() if k != "kind" and not isinstance(v, list)}
+    rows = {k: v for k, v in rule.items() if isinstance(v, list)}
+    curves = {k: curve for k, v in rows.items() if (curve := read_curve(v)) is not None}
+    return OptimizerRule(rule["kind"], values, curves)
+
+
 def read_stage(stage: Json) -> Stage:
     """Read what `stage_json` wrote."""
     batch = read_batch(stage["batch"])
@@ -321,13 +352,10 @@ def read_stage(stage: Json) -> Stage:
         ),
         lr={t: read_curve(c) for t, c in stage["lr"].items()},
         rides={
-            t: Ride(s, i, tb, sb, parse_exact(scale), jump)
-            for t, (s, i, tb, sb, scale, jump) in stage["rides"].items()
+            t: Ride(s, i, tb, sb, parse_exact(scale), jump, *(batch[0] if batch else ()))
+            for t, (s, i, tb, sb, scale, jump, *batch) in stage["rides"].items()
         },
-        optimizer={
-            t: OptimizerRule(r["kind"], {k: v for k, v in r.items() if k != "kind"})
-            for t, r in stage["optimizer"].items()
-        },
+        optimizer={t: _read_rule(r) for t, r in stage["optimizer"].items()},
         loss={t: read_curve(c) for t, c in stage["loss"].items()},
         settings={t: read_curve(c) for t, c in stage["set"].items()},
         rope={m: read_rope(rope) for m, rope in stage["rope"].items()},

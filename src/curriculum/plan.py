@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from curriculum.batch import Batch, BatchPiece
 from curriculum.composed import ComposedStage, origins
-from curriculum.curve import Curve
+from curriculum.curve import Curve, root
 from curriculum.errors import Span
 from curriculum.layout import Layout
 from curriculum.lifecycle import NOTHING_SAID, Lifecycle
@@ -102,7 +102,11 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Ride:
-    """How a module's LR follows a schedule: where the schedule's own clock stood at step 0."""
+    """How a module's LR follows a schedule: where the schedule's own clock stood at step 0.
+
+    `with_batch` (`sqrt`, `linear`, or `none` where it was said) is how it follows the tokens in a
+    step, against those of the clock's first step, `first_batch_tokens`.
+    """
 
     schedule: str | None  # None: a curve over the stage itself
     instance: str  # the stage in which this run of the schedule's clock began
@@ -110,6 +114,23 @@ class Ride:
     steps_before: int
     scale: Fraction = Fraction(1)
     jump: bool = False
+    with_batch: str | None = None
+    first_batch_tokens: int | None = None
+
+    def factor(self, tokens_per_step: int) -> Fraction:
+        """Return what the batch multiplies the learning rate by, a root to 20 digits.
+
+        Source: sqrt as in Marin 8B's batch change and OLMo-core's batch-size scheduler; Adam's
+        noise scale (arXiv:2205.10287); linear as for SGD (arXiv:1706.02677).
+
+        >>> ride = Ride("main", "text", 0, 0, with_batch="sqrt", first_batch_tokens=1024)
+        >>> ride.factor(4096), float(ride.factor(3072))
+        (Fraction(2, 1), 1.7320508075688772)
+        """
+        if self.first_batch_tokens is None or self.with_batch not in ("sqrt", "linear"):
+            return Fraction(1)
+        ratio = Fraction(tokens_per_step, self.first_batch_tokens)
+        return ratio if self.with_batch == "linear" else root(ratio)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +139,14 @@ class OptimizerRule:
 
     kind: str
     values: Mapping[str, float | bool | None]
+    curves: Mapping[str, Curve] = field(default_factory=dict)  # the values that change, instead
+
+    def at(self, step: int, tokens: int) -> dict[str, float | bool | None]:
+        """Return all values at a step of the stage, before which it has seen `tokens`."""
+        values = dict(self.values)
+        for name, curve in self.curves.items():
+            values[name] = curve.at(step, tokens)
+        return dict(sorted(values.items())) if self.curves else values
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +213,12 @@ class Now:
     def settings(self) -> dict[str, float | None]:
         """Every scheduled scalar of `set`, as `llm/router.bias_rate`."""
         return self._values(self.stage.settings)
+
+    @property
+    def optimizer(self) -> dict[str, dict[str, float | bool | None]]:
+        """Values of the rule of every module, and of the parts that differ."""
+        step, tokens = self.step, self._clock_tokens
+        return {target: rule.at(step, tokens) for target, rule in self.stage.optimizer.items()}
 
     @property
     def rope(self) -> dict[str, Rope]:
@@ -427,4 +462,7 @@ class Plan:
     def is_executable(self) -> bool:
         """Say whether everything that a trainer needs is known."""
         curves = (c for s in self.stages for g in (s.lr, s.loss, s.settings) for c in g.values())
-        return not self.unknown and all(curve is not None for curve in curves)
+        rules = (rule for stage in self.stages for rule in stage.optimizer.values())
+        values = (v for rule in rules for n, v in rule.values.items() if n != "clip_norm")
+        is_known = all(x is not None for x in (*curves, *values))
+        return not self.unknown and is_known

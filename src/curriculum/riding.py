@@ -35,23 +35,27 @@ def lay_on_clock(spec: CurveSpec, ground: Ground, reading: Reading) -> Curve | N
     rider = ground.chain[-1]
     pieces: list[Piece] = []
     lengths: list[Length] = []
-    at = Position(0, 0)
+    at = ground.begin
     value: Fraction | None = None
     unknown = False
     for index, piece in enumerate(spec.pieces):
-        if index == 0 and piece.start is None:
+        a: Fraction | None
+        b: Fraction | None
+        if piece.stretch is not None:
+            a, b = _stretched_ends(piece, index, ground)
+        elif index == 0 and piece.start is None:
             ground.refuse(
                 "first-piece-from",
                 "the first piece of a curve says where it starts",
                 piece.span,
                 "add `from: 0` or `from: current`",
             )
-        a = _start(piece, value, ground, reading)
-        b = _end(piece, a, ground, reading)
+        else:
+            a = _start(piece, value, ground, reading)
+            b = _end(piece, a, ground, reading)
         unknown = unknown or a is None or b is None
-        rest = spec.pieces[index + 1 :]
-        extent = extent_of(piece, rest, at, lengths, ground)
-        if rest and not (index > 0 and _only_goes_on(rest)):
+        extent = extent_of(spec.pieces, index, at, lengths, ground)
+        if index + 1 < len(spec.pieces) and not (index > 0 and _only_goes_on(spec, index + 1)):
             refuse_endless(piece, extent, ground)
         laid = _on_clock(piece, extent, at, ground, a, b)
         shown = _in_stage(laid, rider)
@@ -73,11 +77,24 @@ def lay_on_clock(spec: CurveSpec, ground: Ground, reading: Reading) -> Curve | N
     return None if unknown else Curve(tuple(pieces))
 
 
-def _only_goes_on(rest: tuple[PieceSpec, ...]) -> bool:
-    """Say whether what follows a piece has no value and no end of its own: the piece before may
-    be laid out beyond the stop of the run."""
-    last = rest[0]
-    return len(rest) == 1 and last.start is None and last.end is None and last.length is None
+def _only_goes_on(spec: CurveSpec, index: int) -> bool:
+    """Say whether what follows has no value and no end of its own: the piece before may be laid
+    out beyond the stop of the run."""
+    last = spec.pieces[index]
+    is_last = index + 1 == len(spec.pieces)
+    return is_last and last.start is None and last.end is None and last.length is None
+
+
+def _stretched_ends(piece: PieceSpec, index: int, ground: Ground) -> tuple[Fraction, Fraction]:
+    """Return the ends of the piece that was left: they stay, and so does the share behind."""
+    if index > 0 or ground.left is None:
+        ground.refuse(
+            "stretch",
+            "`stretch` is the first piece of a schedule under a name",
+            piece.span,
+            "write the curve's own pieces here",
+        )
+    return ground.left.a, ground.left.b
 
 
 def _start(
@@ -118,7 +135,7 @@ def _end(piece: PieceSpec, a: Fraction | None, ground: Ground, reading: Reading)
     if end.value is None or a is None:
         return None
     b = a * end.value if reading.is_relative and end.percent else end.value * reading.scale
-    if shape in ("exponential", "half_life") and (a <= 0 or b <= 0):
+    if shape in ("exponential", "half_life", "inverse") and (a <= 0 or b <= 0):
         ground.refuse("wrong-value", f"the shape {shape} stays above 0", end.span, "try linear")
     if shape == "half_life" and (a >= 1 or b >= 1):
         ground.refuse("wrong-value", "a half_life piece stays below 1", end.span)
@@ -136,8 +153,12 @@ def _on_clock(
     """Return a piece in the clock's coordinates; what is unknown counts as 0."""
     shape = cast(Shape, piece.shape.text)
     start_value, end_value = a or Fraction(0), b or Fraction(0)
+    if piece.stretch is not None:
+        assert ground.left is not None
+        return _drawn_out(ground.left, extent, at)
     if piece.knob is None:
-        return Piece(shape, extent.unit, 0, extent.start, extent.end, start_value, end_value)
+        ends = (extent.start, extent.end, start_value, end_value)
+        return Piece(shape, extent.unit, 0, *ends, power=piece.power)
     # It runs in the unit of its knob, and ends where it has come to.
     unit: ClockUnit = "tokens" if piece.knob.amount.unit == "tokens" else "steps"
     start = at.of(unit)
@@ -146,6 +167,22 @@ def _on_clock(
     if a is not None and end is not None:
         end_value = Fraction(Piece(shape, unit, 0, start, end, a, a, knob).value(end))
     return Piece(shape, unit, 0, start, end, start_value, end_value, knob)
+
+
+def _drawn_out(left: Piece, extent: Extent, at: Position) -> Piece:
+    """Return what was left of a piece, over another length: it begins at the value it was left at.
+
+    The share behind of a piece that was drawn out before is the float that its value was read at,
+    so that nothing jumps by a rounding.
+    """
+    behind = Fraction(0)
+    if left.end is not None:
+        behind = left.share(at.of(left.unit))
+        if left.behind:
+            before = float(left.behind)
+            run = (at.of(left.unit) - left.start) / (left.end - left.start)
+            behind = Fraction(before + (1 - before) * run)
+    return replace(left, unit=extent.unit, start=extent.start, end=extent.end, behind=behind)
 
 
 def _knob(knob: Quantity, step_share: Fraction) -> Fraction:

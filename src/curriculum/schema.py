@@ -20,6 +20,7 @@ from curriculum.words import (
     BATCH,
     CHECKPOINT,
     EMA,
+    FOLLOWS_BATCH,
     GROUP,
     LAYOUT,
     LOSS,
@@ -31,6 +32,7 @@ from curriculum.words import (
     MODALITIES,
     MODULE,
     NAME_PATTERN,
+    OPTIMIZER_FIXED,
     OPTIMIZER_VALUES,
     PACKINGS,
     PIECE,
@@ -110,10 +112,13 @@ def _definitions() -> Json:
     optimizer = {
         "type": "object",
         "properties": {
-            "kind": {"enum": list(OPTIMIZER_VALUES), "description": "muon or adamw."},
+            "kind": {
+                "enum": list(OPTIMIZER_VALUES),
+                "description": "muon, adamw or ademamix.",
+            },
             "source": {**word, "description": "Where this optimizer's values come from."},
             **{
-                name: {"type": ["number", "boolean", "string"], "description": f"Of {kinds}."}
+                name: {"description": f"Of {kinds}.", **_optimizer_value(name)}
                 for name, kinds in _optimizer_values().items()
             },
         },
@@ -136,6 +141,7 @@ def _definitions() -> Json:
         "ratio": number,
         "amount": amount,
         "mark": {"anyOf": [*amount["anyOf"], {"type": "string", "pattern": STEP_MARK}]},
+        "path_mark": {"anyOf": [*known_or_not["anyOf"], {"type": "string", "pattern": STEP_MARK}]},
         "tokens": known_or_not,
         "count": {"anyOf": [*known_or_not["anyOf"], {"enum": ["keep", "current"]}]},
         "seq_len": known_or_not,
@@ -147,7 +153,12 @@ def _definitions() -> Json:
         "round": {"enum": ["up", "down"]},
         "carry": {"anyOf": [{"enum": ["all", "none"]}, {"type": "array", "items": word}]},
         "scale": _table(SCALE),
-        "piece": _table(PIECE, required=("shape",)),
+        "piece": {
+            **_table(PIECE),
+            "anyOf": [{"required": [key]} for key in ("shape", "stretch", "repeat")],
+        },
+        "pieces": pieces,
+        "with_batch": {"enum": list(FOLLOWS_BATCH)},
         "curve": {"anyOf": [number, pieces, _takes("piece")]},
         "ride": _table(LR),
         "lr": {"anyOf": [*ride["anyOf"], _named(ride, TARGET)]},
@@ -250,6 +261,12 @@ def _scaling(kind: str) -> Json:
     )
     kind_word = {"const": kind, "description": SCALING["kind"].means}
     return {**table, "properties": {"kind": kind_word, **table["properties"]}}
+
+
+def _optimizer_value(name: str) -> Json:
+    """A number or a switch; most values may also run over the steps of the optimizer's state."""
+    plain = {"type": ["number", "boolean", "string"]}
+    return plain if name in OPTIMIZER_FIXED else {"anyOf": [plain, _takes("curve")]}
 
 
 def _optimizer_values() -> dict[str, str]:

@@ -55,6 +55,8 @@ class PieceSpec:
     is_until: bool
     knob: Quantity | None
     span: Span
+    power: Fraction | None = None
+    stretch: Word | None = None  # the schedule of which it draws out what is left
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class RideSpec:
     scale: Fraction
     jump: bool
     span: Span
+    with_batch: str | None = None  # sqrt, linear, or none: how it follows the batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +274,7 @@ class OptimizerSpec:
 
     name: Word
     kind: Word
-    values: Mapping[str, Number | bool]
+    values: Mapping[str, "OptimizerValue"]
     parts: Mapping[str, "OptimizerSpec"]
 
 
@@ -294,6 +297,10 @@ class RopeSpec:
     base: Number | None
     scaling: ScalingSpec | None
     span: Span
+
+
+OptimizerValue = Number | bool | CurveSpec
+"""A number, a switch, or a curve over the steps of the optimizer's state."""
 
 
 @dataclass(frozen=True, slots=True)

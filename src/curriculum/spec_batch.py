@@ -3,20 +3,23 @@
 from collections.abc import Mapping
 from fractions import Fraction
 
-from curriculum.errors import Related, Span
+from curriculum.errors import Related, Span, ValueProblem
 from curriculum.nodes import Map, Node, Scalar, Seq, agreed
 from curriculum.spec import BatchSpec, Quantity, RampSpec
 from curriculum.spec_ramp import SIZE_UNITS, read_ramp
 from curriculum.spec_reader import SpecReader
-from curriculum.units import Amount, parse_mark, parse_seq_len
+from curriculum.units import Amount, parse_amount, parse_mark, parse_number, parse_seq_len
 from curriculum.words import BATCH
+
+BUDGETS = ("tokens", "steps", "seqs", "epochs", "until")
+"""What a stage's budget is said in."""
 
 
 def read_budget(
     reader: SpecReader, stage: Map, at: Mapping[str, Node]
 ) -> tuple[str, Quantity] | None:
     """Read the budget of a stage, and the unit that it is said in."""
-    said = [key for key in ("tokens", "steps", "seqs") if key in at]
+    said = [key for key in BUDGETS if key in at]
     if len(said) > 1:
         keys = sorted((k for k, _ in stage.entries if k.text in said), key=lambda k: _order(k.span))
         reader.problem(
@@ -30,13 +33,27 @@ def read_budget(
     if not said:
         return None
     unit = said[0]
-    quantity = reader.quantity(at[unit], units=("tokens", unit))
+    if unit == "until":
+        quantity = reader.quantity(at[unit], parse_mark, units=("tokens", "steps"))
+    elif unit == "epochs":
+        quantity = reader.quantity(at[unit], _parse_epochs, units=("epochs",))
+    else:
+        quantity = reader.quantity(at[unit], units=("tokens", unit))
     if quantity is None:
         return None
     if quantity.amount.value <= 0:
         reader.problem("wrong-value", "a budget is more than nothing", quantity.span)
         return None
     return unit, quantity
+
+
+def _parse_epochs(text: str) -> Amount:
+    """Read `4`, `1.5` or `4 epochs`."""
+    try:
+        value = parse_number(text)
+    except ValueProblem:
+        return parse_amount(text)
+    return Amount(value, "epochs")
 
 
 def _order(span: Span) -> tuple[int, int]:

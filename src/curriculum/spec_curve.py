@@ -2,13 +2,16 @@
 
 from fractions import Fraction
 
-from curriculum.curve import SHAPES
 from curriculum.errors import ValueProblem
 from curriculum.nodes import Map, Node, Scalar, Seq
-from curriculum.spec import CurveSpec, Number, PieceSpec, Quantity, RideSpec, Word
+from curriculum.spec import CurveSpec, PieceSpec, RideSpec, Word
+from curriculum.spec_pieces import read_pieces
 from curriculum.spec_reader import NAME, SpecReader
-from curriculum.units import parse_mark, parse_number
-from curriculum.words import LR, PIECE
+from curriculum.units import parse_number
+from curriculum.words import FOLLOWS_BATCH, LR
+
+ONE_PIECE = ("shape", "repeat", "stretch")
+"""The keys by which a mapping is a piece of a curve, where it might be something else."""
 
 
 def read_curve(reader: SpecReader, node: Node, percent_is_share: bool = True) -> CurveSpec | None:
@@ -23,74 +26,8 @@ def read_curve(reader: SpecReader, node: Node, percent_is_share: bool = True) ->
     if not items:
         reader.problem("wrong-value", "a curve has at least one piece", node.span)
         return None
-    pieces = [_piece(reader, item) for item in items]
-    known = tuple(piece for piece in pieces if piece is not None)
-    return CurveSpec(known, node.span) if len(known) == len(pieces) else None
-
-
-def _piece(reader: SpecReader, node: Node) -> PieceSpec | None:
-    entries = reader.mapping(node, "a piece of a curve")
-    if entries is None:
-        return None
-    reader.keys(entries, PIECE, "a piece")
-    shape_node = entries.get("shape")
-    if shape_node is None:
-        words = f"one of {', '.join(SHAPES)}"
-        reader.problem("missing-key", "a piece says its `shape`", entries.span, words)
-        return None
-    before = len(reader.problems)
-    shape = reader.word(shape_node, SHAPES)
-    start = _start(reader, entries.get("from"))
-    end = reader.number(node_to) if (node_to := entries.get("to")) is not None else None
-    size = read_length(reader, entries)
-    knob_node = entries.get("half_life") or entries.get("timescale")
-    knob = reader.quantity(knob_node, units=("tokens", "steps")) if knob_node else None
-    if knob is not None and knob.amount.value <= 0:
-        reader.problem("wrong-value", "this length is more than nothing", knob.span)
-    if shape is not None:
-        _fits(reader, shape.text, entries)
-    if len(reader.problems) > before or shape is None:
-        return None
-    is_until = entries.key("until") is not None
-    return PieceSpec(shape, start, end, size, is_until, knob, entries.span)
-
-
-def _start(reader: SpecReader, node: Node | None) -> Number | Word | None:
-    if node is None:
-        return None
-    if isinstance(node, Scalar) and node.text == "current":
-        return Word("current", node.span)
-    return reader.number(node)
-
-
-def read_length(reader: SpecReader, entries: Map) -> Quantity | None:
-    """Read how long a piece is; None where it is open."""
-    length, until = entries.get("for"), entries.get("until")
-    if length is not None and until is not None:
-        reader.problem("wrong-value", "a piece has `for` or `until`, not both", entries.span)
-    size = None
-    if length is not None:
-        size = reader.quantity(length, units=("tokens", "steps", "share"))
-    elif until is not None:
-        size = reader.quantity(until, parse_mark, units=("tokens", "steps", "share"))
-    if size is not None and size.amount.unit == "share" and size.amount.value > 1:
-        reader.problem(
-            "wrong-value", f"a piece takes at most 100 % of its curve, not {size.amount}", size.span
-        )
-    return size
-
-
-def _fits(reader: SpecReader, shape: str, entries: Map) -> None:
-    """Note what a shape does not read: nothing that was said goes unread."""
-    no_to = shape == "rsqrt" or (shape == "exponential" and entries.key("half_life"))
-    unread = {
-        "timescale": shape != "rsqrt",
-        "half_life": shape != "exponential",
-        "to": bool(no_to),
-    }
-    for name, is_unread in unread.items():
-        if is_unread and (key := entries.key(name)) is not None:
-            reader.problem("wrong-value", f"this {shape} piece reads no `{name}`", key.span)
+    pieces = read_pieces(reader, items)
+    return None if pieces is None else CurveSpec(tuple(pieces), node.span)
 
 
 def read_ride(reader: SpecReader, node: Node) -> RideSpec | None:
@@ -98,7 +35,7 @@ def read_ride(reader: SpecReader, node: Node) -> RideSpec | None:
     if isinstance(node, Scalar) and _is_schedule_name(reader.small(node.text)):
         word = Word(reader.small(node.text), node.span)
         return RideSpec(word, None, False, Fraction(1), False, node.span)
-    if not isinstance(node, Map) or node.get("shape") is not None:
+    if not isinstance(node, Map) or any(node.get(key) for key in ONE_PIECE):
         curve = read_curve(reader, node)
         if curve is None:
             return None
@@ -114,7 +51,10 @@ def read_ride(reader: SpecReader, node: Node) -> RideSpec | None:
         value is not None and reader.boolean(value)
         for value in (node.get("restart"), node.get("jump"))
     )
-    return RideSpec(schedule, curve, restart, scale, jump, node.span)
+    follows = node.get("with_batch")
+    with_batch = reader.word(follows, FOLLOWS_BATCH) if follows is not None else None
+    how = with_batch.text if with_batch else None
+    return RideSpec(schedule, curve, restart, scale, jump, node.span, how)
 
 
 def _factor(reader: SpecReader, node: Node) -> Fraction:

@@ -6,7 +6,8 @@ from typing import Literal
 
 from curriculum.nodes import Map, Node, Scalar, Seq, shown
 from curriculum.spec import CurveSpec, MeasureSpec, MixPieceSpec, MixSpec, NodeSpec, Word
-from curriculum.spec_curve import read_curve, read_length
+from curriculum.spec_curve import read_curve
+from curriculum.spec_pieces import read_length
 from curriculum.spec_reader import SpecReader
 from curriculum.words import GROUP, MEASURES, MIX_PIECE
 

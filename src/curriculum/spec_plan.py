@@ -5,25 +5,16 @@ Every problem of a file is collected before it is given up.
 
 from fractions import Fraction
 
-from curriculum.errors import Diagnostic, did_you_mean
+from curriculum.errors import Diagnostic
 from curriculum.models.shapes import KINDS
 from curriculum.nodes import Map, Node, Scalar
-from curriculum.spec import CurveSpec, ModuleSpec, Number, OptimizerSpec, PlanSpec, SourceSpec, Word
+from curriculum.spec import CurveSpec, ModuleSpec, PlanSpec, SourceSpec, Word
 from curriculum.spec_curve import read_curve
+from curriculum.spec_optimizer import read_optimizers
 from curriculum.spec_part import read_part
-from curriculum.spec_reader import NAME, TARGET, SpecReader, is_misspelt
+from curriculum.spec_reader import NAME, SpecReader, is_misspelt
 from curriculum.spec_stage import read_stage
-from curriculum.units import decimal_words
-from curriculum.words import (
-    MODALITIES,
-    MODULE,
-    OPTIMIZER_RANGES,
-    OPTIMIZER_VALUES,
-    PLAN,
-    SOURCE,
-)
-
-_SWITCHED = ("true", "false")
+from curriculum.words import MODALITIES, MODULE, PLAN, SOURCE
 
 
 def read_spec(root: Map) -> tuple[PlanSpec, list[Diagnostic]]:
@@ -49,7 +40,7 @@ def read_spec(root: Map) -> tuple[PlanSpec, list[Diagnostic]]:
         seed or 0,
         seed_node is None,
         _modules(reader, root.get("modules")),
-        _optimizers(reader, root.get("optimizers")),
+        read_optimizers(reader, root.get("optimizers")),
         _sources(reader, root.get("sources")),
         _schedules(reader, root.get("schedules")),
         stages,
@@ -184,51 +175,3 @@ def _modality(reader: SpecReader, name: Word, entries: Map) -> str:
         )
     word = reader.word(node, MODALITIES) if node is not None else None
     return word.text if word else "text"
-
-
-def _optimizers(reader: SpecReader, node: Node | None) -> dict[str, OptimizerSpec]:
-    return {
-        word.text: spec
-        for word, value in reader.named(node, "`optimizers`")
-        if (spec := _optimizer(reader, word, value)) is not None
-    }
-
-
-def _optimizer(reader: SpecReader, name: Word, node: Node) -> OptimizerSpec | None:
-    entries = reader.mapping(node, "an optimizer")
-    if entries is None:
-        return None
-    kind_node = entries.get("kind")
-    if kind_node is None:
-        reader.problem("missing-key", "an optimizer says its `kind`", entries.span, "muon or adamw")
-        return None
-    kind = reader.word(kind_node, tuple(OPTIMIZER_VALUES))
-    if kind is None:
-        return None
-    values: dict[str, Number | bool] = {}
-    parts: dict[str, OptimizerSpec] = {}
-    for key, value in entries.entries:
-        if key.text in ("kind", "source"):
-            continue
-        if isinstance(value, Map):
-            if not TARGET.fullmatch(key.text):
-                reader.problem("wrong-name", f"`{key.text}` is no module or part", key.span)
-            elif (part := _optimizer(reader, Word(key.text, key.span), value)) is not None:
-                parts[key.text] = part
-        elif key.text not in OPTIMIZER_VALUES[kind.text]:
-            reader.problem(
-                "unknown-key",
-                f"{kind.text} has no value `{key.text}`",
-                key.span,
-                did_you_mean(key.text, OPTIMIZER_VALUES[kind.text]),
-            )
-        elif key.text == "nesterov" and isinstance(value, Scalar) and value.text in _SWITCHED:
-            values[key.text] = value.text == "true"
-        else:
-            number = reader.number(value) or Number(None, value.span)
-            values[key.text] = number
-            if number.value is not None and not OPTIMIZER_RANGES[key.text].holds(number.value):
-                lies = OPTIMIZER_RANGES[key.text].words
-                what = f"`{key.text}` {lies}, this is {decimal_words(number.value)}"
-                reader.problem("wrong-value", what, number.span)
-    return OptimizerSpec(name, kind, values, parts)

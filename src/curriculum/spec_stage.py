@@ -2,9 +2,9 @@
 
 from curriculum.nodes import Map, Node, Scalar, Seq, agreed
 from curriculum.spec import CurveSpec, Point, RideSpec, StageSpec, Word
-from curriculum.spec_batch import read_batch, read_budget, read_seq_len
+from curriculum.spec_batch import BUDGETS, read_batch, read_budget, read_seq_len
 from curriculum.spec_checkpoint import read_checkpoint
-from curriculum.spec_curve import read_curve, read_ride
+from curriculum.spec_curve import ONE_PIECE, read_curve, read_ride
 from curriculum.spec_init import read_init
 from curriculum.spec_lifecycle import read_adapters, read_ema, read_reshape
 from curriculum.spec_loss import read_loss
@@ -14,7 +14,7 @@ from curriculum.spec_reader import TARGET, SpecReader
 from curriculum.spec_rope import read_rope
 from curriculum.words import LR, PACKINGS, STAGE, STATUSES
 
-STRUCTURAL = ("tokens", "steps", "seqs", "seq_len", "batch", "mixture")
+STRUCTURAL = (*BUDGETS, "seq_len", "batch", "mixture")
 """What a stage cannot be compiled without: where one is unknown, so is the stage."""
 
 
@@ -148,7 +148,7 @@ def _lr(
     if node is None:
         return None, None
     single = isinstance(node, Scalar | Seq) or any(
-        key.text in LR or key.text == "shape" for key, _ in node.entries
+        key.text in LR or key.text in ONE_PIECE for key, _ in node.entries
     )
     if single:
         return read_ride(reader, node), None

@@ -67,13 +67,23 @@ SOURCE: Table = {
 }
 
 PIECE: Table = {
-    "shape": Word("shape", "constant, linear, cosine, sqrt, exponential, rsqrt or half_life."),
+    "shape": Word(
+        "shape",
+        "constant, linear, cosine, sqrt, power, inverse, exponential, rsqrt or half_life.",
+    ),
     "from": Word("number", "Value at its start; `current`: where the parent left the module."),
     "to": Word("number", "Value at its end; in a learning rate `10%` is a tenth of its start."),
     "for": Word("amount", "Its length: tokens, steps, or a share of the whole curve."),
     "until": Word("mark", "The mark on the curve's clock at which it ends."),
     "half_life": Word("amount", "Length in which an exponential piece halves."),
     "timescale": Word("amount", "The k of an rsqrt piece: a sqrt(k / (k + x))."),
+    "power": Word("number", "The k of a power piece: a + (b - a)(1 - (1 - p)^k)."),
+    "stretch": Word(
+        "name",
+        "First in a schedule: draws what was left of this schedule's piece out to a new end.",
+    ),
+    "repeat": Word("pieces", "Pieces that come again and again, `times` times."),
+    "times": Word("integer", "How often `repeat` goes through its pieces."),
 }
 
 LR: Table = {
@@ -82,7 +92,14 @@ LR: Table = {
     "restart": Word("boolean", "Begin the schedule's clock anew in this stage."),
     "scale": Word("number", "Factor of the schedule's values."),
     "jump": Word("boolean", "Say aloud that the learning rate jumps where the stage begins."),
+    "with_batch": Word(
+        "with_batch",
+        "Times the batch over that of the clock's first step: its `sqrt`, `linear`, or `none`.",
+    ),
 }
+
+FOLLOWS_BATCH = ("sqrt", "linear", "none")
+"""How a learning rate may follow the tokens in a step."""
 
 BATCH: Table = {
     "seqs": Word("batch_size", "Sequences in one step, `keep`, or a ramp `{from, to, by}`."),
@@ -175,6 +192,12 @@ STAGE: Table = {
     "tokens": Word("tokens", "The budget in tokens."),
     "steps": Word("count", "The budget in steps."),
     "seqs": Word("count", "The budget in sequences."),
+    "epochs": Word("count", "The budget in passes over all sources of its mixture together."),
+    "until": Word(
+        "path_mark",
+        "The budget as a mark on the path: what the counted module has been asked to read by then, "
+        "this stage included; tokens, or `step N`.",
+    ),
     "round": Word("round", "`down`: the budget is rounded down to whole steps, not up."),
     "count": Word("name", "Whose positions are the tokens where there is no LLM."),
     "train": Word("names", "The modules or parts that this stage trains."),
@@ -286,17 +309,32 @@ OPTIMIZER_DEFAULTS: Mapping[str, Mapping[str, float | bool | None]] = {
         "clip_norm": None,
     },
     "adamw": {"beta1": 0.9, "beta2": 0.95, "eps": 1e-8, "clip_norm": None},
+    "ademamix": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "clip_norm": None},
 }
 """The table of defaults: printed as `default`, counted with the provenance, part of the digest.
 
 Muon's momentum and Newton-Schulz steps are those of arXiv:2502.16982 and its reference code; the
-betas are AdamW's of arXiv:2502.16982, used for what is no matrix.
+betas are AdamW's of arXiv:2502.16982, used for what is no matrix. AdEMAMix's are those of
+arXiv:2409.03137.
 """
 
-OPTIMIZER_VALUES: Mapping[str, tuple[str, ...]] = {
-    "muon": ("update_rms", "weight_decay", *OPTIMIZER_DEFAULTS["muon"]),
-    "adamw": ("weight_decay", *OPTIMIZER_DEFAULTS["adamw"]),
+OPTIMIZER_WANTED: Mapping[str, tuple[str, ...]] = {
+    "muon": ("update_rms", "weight_decay"),
+    "adamw": ("weight_decay",),
+    "ademamix": ("weight_decay", "beta3", "alpha"),
 }
+"""What an optimizer of a kind must say."""
+
+OPTIMIZER_OPTIONAL: Mapping[str, tuple[str, ...]] = {"muon": ("qk_clip",)}
+"""What it may say and has no default: nothing of it happens where it is not said."""
+
+OPTIMIZER_VALUES: Mapping[str, tuple[str, ...]] = {
+    kind: (*wanted, *OPTIMIZER_DEFAULTS[kind], *OPTIMIZER_OPTIONAL.get(kind, ()))
+    for kind, wanted in OPTIMIZER_WANTED.items()
+}
+
+OPTIMIZER_FIXED = ("nesterov", "ns_steps")
+"""What no curve can change; every other value may run over the steps of the optimizer's state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +369,9 @@ OPTIMIZER_RANGES: Mapping[str, Range] = {
     "ns_steps": Range("is a whole number from 1 on", lambda x: x >= 1 and x.denominator == 1),
     "beta1": _BELOW_ONE,
     "beta2": _BELOW_ONE,
+    "beta3": _BELOW_ONE,
+    "alpha": Range("is not negative", lambda x: x >= 0),
+    "qk_clip": _ABOVE_ZERO,
     "eps": _ABOVE_ZERO,
     "clip_norm": _ABOVE_ZERO,
 }

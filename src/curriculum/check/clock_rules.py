@@ -1,6 +1,7 @@
 """Rules about steps and learning rates: whole steps, continuity, warm-ups"""
 
 from collections.abc import Callable, Iterator
+from math import isclose
 
 from curriculum.check.places import piece_place, related_place
 from curriculum.curve import Curve, Piece
@@ -45,7 +46,7 @@ def carried_modules_go_on_at_their_rate(plan: Plan) -> Iterator[Diagnostic]:
             if not start.carries_state or rate is None or rate == 0 or stage.rides[target].jump:
                 continue
             left = _left_rate(plan, stage, target)
-            if left is None or left[1] == rate:
+            if left is None or left[1] == rate or _moves_with_batch(stage, target, left, rate):
                 continue
             where, before = left
             yield Diagnostic(
@@ -193,6 +194,23 @@ def _left_rate(plan: Plan, stage: Stage, target: str) -> tuple[Stage | OutsideSt
     outside = next((o for o in plan.outside if o.name == start.stage), None)
     left = outside.checkpoint.lr_of(target) if outside is not None else None
     return None if outside is None or left is None else (outside, float(left))
+
+
+def _moves_with_batch(
+    stage: Stage, target: str, left: tuple[Stage | OutsideStage, float], rate: float
+) -> bool:
+    """Say whether a rate differs by what its ride says that the batch multiplies it by, alone."""
+    ride, (parent, before) = stage.rides[target], left
+    if isinstance(parent, OutsideStage):
+        return False
+    name = target if target in parent.rides else target.partition("/")[0]
+    other = parent.rides[name]
+    if ride.with_batch in (None, "none") or other.with_batch != ride.with_batch:
+        return False
+    start = stage.init[target.partition("/")[0]]
+    factor = ride.factor(stage.at(0).tokens_per_step)
+    old = other.factor(parent.at(start.step).tokens_per_step)
+    return isclose(before * float(factor / old), rate, rel_tol=1e-12)
 
 
 def _once_a_place(

@@ -29,6 +29,8 @@ def piece_place(
     ride = stage.rides[name] if kind == "lr" else None
     if ride is not None and ride.schedule is not None:
         above = [f"schedules.{ride.schedule}"]
+        if any(path.startswith(f"{above[0]}[") and ".repeat" in path for path in plan.places):
+            return plan.place(above[0])  # one text for many pieces
         index = _pieces_of(plan, stage, name).index(_on_clock(stage, name, piece))
     else:
         curves: dict[str, Curve | None] = getattr(stage, kind)

@@ -187,11 +187,14 @@ def _goes_on(
                 f"schedule `{ride.schedule}` begins at {ride.tokens_before:,} tokens, "
                 f"`{parent.name}` left it at {before.tokens_before + seen:,}",
             )
-        left, now = parent.at(start.step).lr[other], stage.at(0).lr[target]
-        if other == target and before.scale == ride.scale and left != now:
+        left, now = parent.at(start.step), stage.at(0)
+        is_same = (before.scale, before.with_batch) == (ride.scale, ride.with_batch)
+        moves = ride.factor(now.tokens_per_step) != before.factor(left.tokens_per_step)
+        if other == target and is_same and not moves and left.lr[other] != now.lr[target]:
             yield (
                 stage.name,
-                f"the LR of `{target}` begins at {now!r}, `{parent.name}` left {left!r}",
+                f"the LR of `{target}` begins at {now.lr[target]!r}, `{parent.name}` left "
+                f"{left.lr[other]!r}",
             )
 
 
@@ -268,7 +271,7 @@ def _fastest(piece: Piece, x: int) -> float:
     height = float(abs(piece.b - piece.a))
     if piece.end is None or piece.shape in ("exponential", "half_life", "rsqrt"):
         return max(height, float(abs(piece.a)))
-    p = min(1.0, x / (piece.end - piece.start))
+    p = min(1.0, x / (piece.end - piece.start)) * float(1 - piece.behind)
     match piece.shape:
         case "constant":
             return 0.0
@@ -276,6 +279,12 @@ def _fastest(piece: Piece, x: int) -> float:
             return height * p * pi / 2
         case "sqrt":
             return height * sqrt(p)
+        case "power":
+            power = float(piece.power or 1)
+            return height * (min(1.0, power * p) if power > 1 else p**power)
+        case "inverse":
+            highest = float(max(piece.a, piece.b))
+            return highest**2 * float(abs(1 / piece.a - 1 / piece.b)) * p
         case _:
             return height * p
 

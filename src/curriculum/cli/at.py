@@ -117,7 +117,8 @@ def values_at(plan: Plan, stage: Stage, step: int) -> dict[str, Any]:
         "loss_rules": {term: asdict(rule) for term, rule in stage.loss_rules.items()},
         "set": now.settings,
         "optimizer": {
-            target: {"kind": rule.kind, **rule.values} for target, rule in stage.optimizer.items()
+            target: {"kind": stage.optimizer[target].kind, **values}
+            for target, values in now.optimizer.items()
         },
         "train": list(stage.train),
         "layout": _layout_at(stage, now.batch_seqs),
@@ -165,7 +166,10 @@ def _text(now: dict[str, Any]) -> str:
         depth = path.count("/")
         lines.append(f"  {'mixture':<16} {'  ' * depth}{path.rpartition('/')[2]} {share:.6g}")
     for target, rule in now["optimizer"].items():
-        values = ", ".join(f"{k} {v}" for k, v in rule.items() if k != "kind" and v is not None)
+        said = {k: v for k, v in rule.items() if k != "kind" and v is not None}
+        values = ", ".join(
+            f"{k} {v:.6g}" if isinstance(v, float) else f"{k} {v}" for k, v in said.items()
+        )
         lines.append(f"  {'optimizer':<16} {target} {rule['kind']}: {values}")
     return "\n".join(lines)
 

@@ -1,0 +1,121 @@
+"""Optimizers as written: their kind, their values or the curves of these, and parts that differ"""
+
+from curriculum.errors import Span, did_you_mean
+from curriculum.nodes import Key, Map, Node, Scalar, Seq
+from curriculum.spec import (
+    CurveSpec,
+    Number,
+    OptimizerSpec,
+    OptimizerValue,
+    PieceSpec,
+    Word,
+)
+from curriculum.spec_curve import ONE_PIECE, read_curve
+from curriculum.spec_reader import TARGET, SpecReader
+from curriculum.units import decimal_words
+from curriculum.words import OPTIMIZER_FIXED, OPTIMIZER_RANGES, OPTIMIZER_VALUES
+
+_SWITCHED = ("true", "false")
+
+
+def read_optimizers(reader: SpecReader, node: Node | None) -> dict[str, OptimizerSpec]:
+    """Read the named optimizers of a plan."""
+    return {
+        word.text: spec
+        for word, value in reader.named(node, "`optimizers`")
+        if (spec := _optimizer(reader, word, value)) is not None
+    }
+
+
+def _optimizer(reader: SpecReader, name: Word, node: Node) -> OptimizerSpec | None:
+    entries = reader.mapping(node, "an optimizer")
+    if entries is None:
+        return None
+    kind_node = entries.get("kind")
+    if kind_node is None:
+        kinds = " or ".join(OPTIMIZER_VALUES)
+        reader.problem("missing-key", "an optimizer says its `kind`", entries.span, kinds)
+        return None
+    kind = reader.word(kind_node, tuple(OPTIMIZER_VALUES))
+    if kind is None:
+        return None
+    values: dict[str, OptimizerValue] = {}
+    parts: dict[str, OptimizerSpec] = {}
+    for key, value in entries.entries:
+        if key.text in ("kind", "source"):
+            continue
+        is_curve = _is_curve(value)
+        if isinstance(value, Map) and not is_curve:
+            if not TARGET.fullmatch(key.text):
+                reader.problem("wrong-name", f"`{key.text}` is no module or part", key.span)
+            elif (part := _optimizer(reader, Word(key.text, key.span), value)) is not None:
+                parts[key.text] = part
+        elif key.text not in OPTIMIZER_VALUES[kind.text]:
+            reader.problem(
+                "unknown-key",
+                f"{kind.text} has no value `{key.text}`",
+                key.span,
+                did_you_mean(key.text, OPTIMIZER_VALUES[kind.text]),
+            )
+        else:
+            read = _curve if is_curve else _value
+            values[key.text] = read(reader, key, value)
+    return OptimizerSpec(name, kind, values, parts)
+
+
+def _is_curve(node: Node) -> bool:
+    if isinstance(node, Seq):
+        return node.tag != "conflict"
+    return isinstance(node, Map) and any(node.get(key) is not None for key in ONE_PIECE)
+
+
+def _value(reader: SpecReader, key: Key, node: Node) -> Number | bool:
+    if key.text == "nesterov" and isinstance(node, Scalar) and node.text in _SWITCHED:
+        return node.text == "true"
+    number = reader.number(node) or Number(None, node.span)
+    _check(reader, key.text, number, number.span)
+    return number
+
+
+def _curve(reader: SpecReader, key: Key, node: Node) -> OptimizerValue:
+    """Read a curve over the steps of the state: how long that lives, nobody knows."""
+    unread = Number(None, node.span)
+    if key.text in OPTIMIZER_FIXED:
+        reader.problem("wrong-type", f"`{key.text}` is one value, and no curve", node.span)
+        return unread
+    before = len(reader.problems)
+    curve = read_curve(reader, node)
+    if curve is None:
+        return unread
+    for index, piece in enumerate(curve.pieces):
+        for value in (piece.start, piece.end):
+            if isinstance(value, Number):
+                _check(reader, key.text, value, value.span)
+        _check_length(reader, curve, index, piece)
+    return curve if len(reader.problems) == before else unread
+
+
+def _check_length(reader: SpecReader, curve: CurveSpec, index: int, piece: PieceSpec) -> None:
+    is_last = index + 1 == len(curve.pieces)
+    if piece.length is None:
+        if not is_last or piece.end is not None:
+            reader.problem(
+                "optimizer-curve",
+                "only the last piece of an optimizer's curve is open, and a constant one",
+                piece.span,
+                "say how long it is: `for: 1000 steps`",
+            )
+    elif piece.length.amount.unit == "share":
+        reader.problem(
+            "optimizer-curve",
+            "a curve over the steps of an optimizer's state has no end that a share could be of",
+            piece.length.span,
+            "write `for: 1000 steps`, or tokens",
+        )
+
+
+def _check(reader: SpecReader, name: str, number: Number, span: Span) -> None:
+    wanted = OPTIMIZER_RANGES[name]
+    if number.value is not None and not wanted.holds(number.value):
+        what = f"`{name}` {wanted.words}, this is {decimal_words(number.value)}"
+        reader.problem("wrong-value", what, span)
