@@ -508,8 +508,8 @@ def test_optimizer_state_lost_by_a_resume(
     data: Path, healthy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def spoil(assembly: Assembly) -> None:
-        assembly.optimizer._momenta.clear()
-        assembly.optimizer._muon_steps.clear()
+        assembly.optimizer._averages.clear()
+        assembly.optimizer._steps.clear()
 
     messages = resumed_within_long(data, healthy, tmp_path / "run", monkeypatch, spoil)
     words = "stage `long`: step 3: the optimizer's state of `{}` had seen 0 and {} updates"
@@ -626,15 +626,17 @@ def test_values_of_the_optimizer_that_are_not_the_plans(
     value: Any,
     planned: float | None,
 ) -> None:
-    original = getattr(groups, f"{kind}_settings")
+    original = groups.settings_of
 
-    def settings(*args: Any) -> dict[str, Any]:
-        found: dict[str, Any] = original(*args)
+    def settings(of_kind: str, values: Any) -> dict[str, Any]:
+        found = original(of_kind, values)
+        if of_kind != kind:
+            return found
         if what in found:
             return found | {what: value}
         return found | {"muon": replace(found["muon"], **{what: value})}
 
-    monkeypatch.setattr(groups, f"{kind}_settings", settings)
+    monkeypatch.setattr(groups, "settings_of", settings)
     messages = [m for m in train("long") if m.startswith("stage `long`: ")]
     name, due = ("beta2", 0.95) if what == "betas" else (what, planned)
     shown = value[1] if what == "betas" else value

@@ -111,6 +111,13 @@ def _short_windows(plan: Plan) -> Iterator[str]:
                 )
 
 
+def _unknown_optimizer_values(plan: Plan) -> Iterator[str]:
+    for stage in plan.stages:
+        for target, rule in stage.optimizer.items():
+            if "qk_clip" in {**rule.values, **rule.curves}:
+                yield f"stage `{stage.name}`: nothing here does the qk_clip of `{target}`"
+
+
 UNABLE: tuple[Callable[[Plan], Iterator[str]], ...] = (
     _unknown_losses,
     _unread_masks,
@@ -120,5 +127,6 @@ UNABLE: tuple[Callable[[Plan], Iterator[str]], ...] = (
     _outside_state,
     _counted_modules,
     _short_windows,
+    _unknown_optimizer_values,
 )
 """Each tells what it finds, a sentence for each place."""

@@ -21,7 +21,12 @@ from curriculum.train.chain import Chain
 from curriculum.train.compare import count_differences, step_differences
 from curriculum.train.composed_audit import Composed, ComposedReport, composed_of_run, report_of
 from curriculum.train.ledger import Counts, LedgerLine, merge_counts, read
-from curriculum.train.planned import Values, optimizer_differences, planned_values
+from curriculum.train.planned import (
+    PlannedRules,
+    Values,
+    optimizer_differences,
+    planned_rules,
+)
 from curriculum.train.recount import Recount, recount_from
 from curriculum.train.rundir import CHECKPOINTS, LEDGER, LOCK, read_manifest, read_text
 from curriculum.train.starts import Starts, expected_starts
@@ -167,7 +172,8 @@ class _Book:
     sources: Counts = field(default_factory=dict)
     differences: dict[str, list[tuple[int, int, str]]] = field(default_factory=dict)
     _draws: Draws | None = None
-    _values: Values = field(default_factory=list)
+    _rules: PlannedRules | None = None
+    _values: Values | None = None
 
     def enter(self, line: LedgerLine, number: int, recount: Recount | None) -> None:
         """Compare one line with its step, and count it."""
@@ -179,14 +185,20 @@ class _Book:
             return
         if self._draws is None:
             self._draws = self.stage.draws()
-            self._values = planned_values(self.plan, self.stage)
+            self._rules = planned_rules(self.plan, self.stage)
         found = list(step_differences(self.plan, self.stage, line, self._draws))
-        found += optimizer_differences(self._values, line)
+        found += optimizer_differences(self._values_at(line.step), line)
         found += self.chain.enter(self.stage, line, is_due)
         if recount is not None:
             found += count_differences(line, recount(self.stage, line.step))
         for what, words in found:
             self.note(what, line.step, number, words)
+
+    def _values_at(self, step: int) -> Values:
+        assert self._rules is not None
+        if self._values is None or self._rules.change:
+            self._values = self._rules.at(step)
+        return self._values
 
     def note(self, what: str, step: int, number: int, words: str) -> None:
         """Keep a difference; those of one kind are told together."""

@@ -1,6 +1,7 @@
 """Groups of parameters that share an LR target and a rule, and the values in force
 
     stage.train, stage.lr, stage.optimizer + parameters --groups_of--> Group(target, kind, settings)
+    at(step).optimizer --set_values--> groups       (where values run along curves)
     groups --read_values--> ledger                  (what the update reads, not what was asked for)
 
 A rule of kind `muon` updates what `is_matrix` names a matrix; every other parameter under it
@@ -10,7 +11,7 @@ and weight decay. Weight decay reaches norm gains too (arXiv 2502.16982, appendi
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 from typing import Any
 
@@ -18,7 +19,8 @@ from torch import nn
 
 from curriculum.models.shapes import part_of
 from curriculum.models.vlm import is_matrix
-from curriculum.plan import OptimizerRule, Stage
+from curriculum.plan import Stage
+from curriculum.train.ademamix import AdEMAMixRule
 from curriculum.train.muon import MuonRule
 
 Value = float | int | bool | None
@@ -29,11 +31,13 @@ Value = float | int | bool | None
 class Group:
     """Parameters that share an LR target and a rule.
 
-    `names` are `module/parameter`. `settings` is all that the update reads: `lr` (the one in
-    force), `clip_norm`, and `muon` (a MuonRule) or what torch's own parameter group of AdamW holds.
+    `rule` is the module or part that the plan says it of. `names` are `module/parameter`.
+    `settings` is all that the update reads: `lr` (the one in force), `clip_norm`, and `muon` (a
+    MuonRule), `ademamix` (an AdEMAMixRule) or what torch's own parameter group of AdamW holds.
     """
 
     target: str
+    rule: str
     kind: str
     names: tuple[str, ...]
     params: tuple[nn.Parameter, ...]
@@ -54,6 +58,16 @@ class Group:
         assert isinstance(rule, MuonRule)
         return rule
 
+    @property
+    def ademamix(self) -> AdEMAMixRule:
+        rule = self.settings["ademamix"]
+        assert isinstance(rule, AdEMAMixRule)
+        return rule
+
+    def set_values(self, values: Mapping[str, Value]) -> None:
+        """Put other values in force, all but the LR."""
+        self.settings.update(settings_of(self.kind, values))
+
 
 def groups_of(
     params: Mapping[str, nn.Parameter], stage: Stage, kinds: Mapping[str, str]
@@ -73,10 +87,11 @@ def groups_of(
         members.setdefault((target, rule_name, kind), []).append(name)
     groups = []
     for (target, rule_name, kind), names in members.items():
-        rule = stage.optimizer[rule_name]
         chosen = tuple(params[name] for name in names)
-        settings = muon_settings(rule) if kind == "muon" else adamw_settings(rule, chosen)
-        groups.append(Group(target, kind, tuple(names), chosen, settings))
+        settings = {"lr": 0.0, **settings_of(kind, stage.at(0).optimizer[rule_name])}
+        if kind == "adamw":
+            settings["params"] = list(chosen)
+        groups.append(Group(target, rule_name, kind, tuple(names), chosen, settings))
     return tuple(groups)
 
 
@@ -102,33 +117,39 @@ def hash_values(values: Sequence[Mapping[str, Any]]) -> str:
     return sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def muon_settings(rule: OptimizerRule) -> dict[str, Any]:
-    """Return all that an update of matrices reads."""
-    muon = MuonRule(
-        update_rms=_number(rule, "update_rms"),
-        weight_decay=_number(rule, "weight_decay"),
-        momentum=_number(rule, "momentum"),
-        nesterov=bool(rule.values["nesterov"]),
-        ns_steps=int(_number(rule, "ns_steps")),
-    )
-    return {"lr": 0.0, "clip_norm": rule.values["clip_norm"], "muon": muon}
+def settings_of(kind: str, values: Mapping[str, Value]) -> dict[str, Any]:
+    """Return all that an update of a kind reads but the LR; nothing is left to torch's defaults."""
 
+    def number(name: str) -> float:
+        value = values[name]
+        assert value is not None, f"{kind}: {name} has no value"
+        return float(value)
 
-def adamw_settings(rule: OptimizerRule, params: tuple[nn.Parameter, ...]) -> dict[str, Any]:
-    """Return torch's parameter group; no value is left to torch's defaults."""
-    return {
-        "params": list(params),
-        "lr": 0.0,
-        "betas": (_number(rule, "beta1"), _number(rule, "beta2")),
-        "eps": _number(rule, "eps"),
-        "weight_decay": _number(rule, "weight_decay"),
-        "clip_norm": rule.values["clip_norm"],
-    }
+    settings: dict[str, Any] = {"clip_norm": values["clip_norm"]}
+    match kind:
+        case "muon":
+            settings["muon"] = MuonRule(
+                update_rms=number("update_rms"),
+                weight_decay=number("weight_decay"),
+                momentum=number("momentum"),
+                nesterov=bool(values["nesterov"]),
+                ns_steps=int(number("ns_steps")),
+            )
+        case "ademamix":
+            names = [field.name for field in fields(AdEMAMixRule)]
+            settings["ademamix"] = AdEMAMixRule(**{name: number(name) for name in names})
+        case _:
+            settings["betas"] = (number("beta1"), number("beta2"))
+            settings["eps"] = number("eps")
+            settings["weight_decay"] = number("weight_decay")
+    return settings
 
 
 def _values_in_force(group: Group) -> dict[str, Value]:
     if group.kind == "muon":
         return {**asdict(group.muon), "clip_norm": group.clip_norm}
+    if group.kind == "ademamix":
+        return {**asdict(group.ademamix), "clip_norm": group.clip_norm}
     settings = group.settings
     beta1, beta2 = settings["betas"]
     return {
@@ -138,9 +159,3 @@ def _values_in_force(group: Group) -> dict[str, Value]:
         "weight_decay": settings["weight_decay"],
         "clip_norm": group.clip_norm,
     }
-
-
-def _number(rule: OptimizerRule, name: str) -> float:
-    value = rule.values[name]
-    assert value is not None, f"{rule.kind}: {name} has no value"
-    return float(value)

@@ -53,7 +53,7 @@ class LedgerLine:
     weights: Mapping[str, list[str]]  # by module: before the step and after it
     state_steps: Mapping[str, list[int]]  # by trained module: updates that the state had seen
     router_bias_rate: Mapping[str, list[float] | None]  # by module: rate, what rounding may add
-    optimizer: list[dict[str, Any]] | None  # {kind, values, parts}; None but at step 0
+    optimizer: list[dict[str, Any]] | None  # {kind, values, parts}; None where nothing changes
     optimizer_hash: str  # of what `optimizer` would say
     batch_hash: str
     # By decoder: {layers, inv_freq, attention_factor}, layers that turn alike together.

@@ -76,6 +76,8 @@ def _compose(job: Job, run: RunDir) -> None:
 
 def step_of_plan(crew: Crew, now: Now, drawn: Drawn) -> StepLosses:
     """Do the step that the plan says, on the arrays that were drawn for it."""
+    if changing := changing_values(now):
+        crew.optimizer.set_values(changing)
     return take_step(
         crew,
         drawn.micro_batches,
@@ -85,6 +87,12 @@ def step_of_plan(crew: Crew, now: Now, drawn: Drawn) -> StepLosses:
         f"stage `{now.stage.name}`, step {now.step}",
         {term: rule.reduce for term, rule in now.stage.loss_rules.items()},
     )
+
+
+def changing_values(now: Now) -> dict[str, dict[str, float | bool | None]]:
+    """Return the optimizer's values at a step, of the rules that have curves."""
+    changing = {t for t, rule in now.stage.optimizer.items() if rule.curves}
+    return {t: v for t, v in now.optimizer.items() if t in changing} if changing else {}
 
 
 def router_bias_rate(now: Now) -> float | None:

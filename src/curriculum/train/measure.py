@@ -71,7 +71,7 @@ class Meter:
             weights={name: [digest(before[name]), digest(after[name])] for name in after},
             state_steps=self._state_steps,
             router_bias_rate=self._router_bias_rates(found.expert_counts),
-            optimizer=values if step == 0 else None,
+            optimizer=values if step == 0 or self._optimizer.values_change else None,
             optimizer_hash=hash_values(values),
             batch_hash=found.batch_hash,
             rope={name: _rope(module) for name, module in self._decoders.items()},

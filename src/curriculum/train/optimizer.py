@@ -1,7 +1,8 @@
 """The optimizer of one stage: sets LRs, clips, updates, gives its state away and takes it
 
     stage + parameters --groups_of--> groups --step--> parameters, state
-    at(step).lr --set_lr--> groups --read_lr, read_values, state_steps--> ledger
+    at(step).lr --set_lr--> groups        at(step).optimizer --set_values--> groups
+    groups --read_lr, read_values, state_steps--> ledger
 
 What the stage does not train does not require gradient, and has no group.
 """
@@ -15,10 +16,15 @@ from torch import Tensor, nn
 from curriculum.errors import RunError
 from curriculum.models.shapes import part_of
 from curriculum.plan import Stage
-from curriculum.train.groups import Group, groups_of, read_values
+from curriculum.train.ademamix import AdEMAMixState, ademamix_step
+from curriculum.train.groups import Group, Value, groups_of, read_values
 from curriculum.train.muon import muon_step
 
-_STATE = {"muon": ("step", "momentum"), "adamw": ("step", "exp_avg", "exp_avg_sq")}
+_STATE = {
+    "muon": ("step", "momentum"),
+    "adamw": ("step", "exp_avg", "exp_avg_sq"),
+    "ademamix": ("step", "exp_avg", "exp_avg_slow", "exp_avg_sq"),
+}
 
 
 class StageOptimizer:
@@ -50,8 +56,9 @@ class StageOptimizer:
         self._kind_of = {name: group.kind for group in self.groups for name in group.names}
         for name, param in self._params.items():
             param.requires_grad_(name in self._kind_of)
-        self._momenta: dict[str, Tensor] = {}
-        self._muon_steps: dict[str, int] = {}
+        self._averages: dict[str, dict[str, Tensor]] = {}  # but AdamW's, which torch holds
+        self._steps: dict[str, int] = {}
+        self.values_change = False  # whether they are set anew at each step
         settings = [group.settings for group in self.groups if group.kind == "adamw"]
         self._adamw = torch.optim.AdamW(settings, fused=True) if settings else None
 
@@ -62,6 +69,13 @@ class StageOptimizer:
             raise ValueError(f"no LR for {', '.join(missing)}")
         for group in self.groups:
             group.settings["lr"] = lr[group.target]
+
+    def set_values(self, values: Mapping[str, Mapping[str, Value]]) -> None:
+        """Put all values but LRs in force, by the modules or parts that rules are said of."""
+        self.values_change = True
+        for group in self.groups:
+            if group.rule in values:
+                group.set_values(values[group.rule])
 
     def read_lr(self) -> dict[str, float]:
         """Return the LR in force of every target, read from the groups.
@@ -90,8 +104,8 @@ class StageOptimizer:
         found: dict[str, set[int]] = {}
         for name, kind in self._kind_of.items():
             counts = found.setdefault(name.partition("/")[0], set())
-            if kind == "muon":
-                counts.add(self._muon_steps.get(name, 0))
+            if kind != "adamw":
+                counts.add(self._steps.get(name, 0))
             elif "step" in (state := self._state(name, kind)):
                 on_device[name] = state["step"]
             else:
@@ -124,6 +138,8 @@ class StageOptimizer:
         for group in self.groups:
             if group.kind == "muon":
                 self._muon(group)
+            elif group.kind == "ademamix":
+                self._ademamix(group)
         if self._adamw is not None:
             self._adamw.step()
 
@@ -168,41 +184,58 @@ class StageOptimizer:
             if tuple(tensor.shape) != expected:
                 raise RunError(f"{what} of {name} is {tuple(tensor.shape)}, not {expected}")
         placed = {what: tensor.to(param.device, copy=True) for what, tensor in state.items()}
-        if kind == "muon":
-            self._momenta[name] = placed["momentum"]
-            self._muon_steps[name] = int(placed["step"])
+        if kind != "adamw":
+            self._steps[name] = int(placed.pop("step"))
+            self._averages[name] = placed
         else:
             assert self._adamw is not None
             self._adamw.state[param] = {what: placed[what] for what in _STATE[kind]}
 
     def _state(self, name: str, kind: str) -> dict[str, Tensor]:
-        if kind == "muon":
-            if name not in self._momenta:
+        if kind != "adamw":
+            if name not in self._averages:
                 return {}
-            step = torch.tensor(self._muon_steps[name])
-            return {"step": step, "momentum": self._momenta[name]}
+            return {"step": torch.tensor(self._steps[name]), **self._averages[name]}
         assert self._adamw is not None
         state = self._adamw.state.get(self._params[name], {})
         return {what: state[what] for what in _STATE[kind] if what in state}
 
     def _muon(self, group: Group) -> None:
-        with_grad = [
-            (name, param, param.grad)
-            for name, param in zip(group.names, group.params, strict=True)
-            if param.grad is not None
-        ]
-        for name, param, _ in with_grad:
-            if name not in self._momenta:
-                self._momenta[name] = torch.zeros_like(param)
-            self._muon_steps[name] = self._muon_steps.get(name, 0) + 1
+        params, grads, averages = self._next(group)
         muon_step(
-            [param for _, param, _ in with_grad],
-            [grad for _, _, grad in with_grad],
-            [self._momenta[name] for name, _, _ in with_grad],
+            params,
+            grads,
+            [average["momentum"] for average in averages],
             group.lr,
             group.muon,
             self._ns_dtype,
         )
+
+    def _ademamix(self, group: Group) -> None:
+        params, grads, averages = self._next(group)
+        names = [n for n, p in zip(group.names, group.params, strict=True) if p.grad is not None]
+        states = [
+            AdEMAMixState(a["exp_avg"], a["exp_avg_slow"], a["exp_avg_sq"], self._steps[name])
+            for name, a in zip(names, averages, strict=True)
+        ]
+        ademamix_step(params, grads, states, group.lr, group.ademamix)
+
+    def _next(self, group: Group) -> tuple[list[Tensor], list[Tensor], list[dict[str, Tensor]]]:
+        """Count an update of all parameters that have a gradient; what begins, begins at 0."""
+        params: list[Tensor] = []
+        grads: list[Tensor] = []
+        averages: list[dict[str, Tensor]] = []
+        for name, param in zip(group.names, group.params, strict=True):
+            if param.grad is None:
+                continue
+            if name not in self._averages:
+                whats = (what for what in _STATE[group.kind] if what != "step")
+                self._averages[name] = {what: torch.zeros_like(param) for what in whats}
+            self._steps[name] = self._steps.get(name, 0) + 1
+            params.append(param)
+            grads.append(param.grad)
+            averages.append(self._averages[name])
+        return params, grads, averages
 
     def _clip(self) -> None:
         limits = [group.clip_norm for group in self.groups]

@@ -8,13 +8,14 @@ Written from the plan alone, and not by what makes the groups, so that a fault t
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from curriculum.models.shapes import part_of
 from curriculum.models.vlm import is_matrix
-from curriculum.plan import OptimizerRule, Plan, Stage
+from curriculum.plan import Plan, Stage
 from curriculum.train.groups import Value, hash_values
 from curriculum.train.ledger import LedgerLine
 
@@ -24,6 +25,7 @@ Values = list[dict[str, Any]]
 _OF_KIND = {
     "muon": ("update_rms", "weight_decay", "momentum", "nesterov", "ns_steps", "clip_norm"),
     "adamw": ("beta1", "beta2", "eps", "weight_decay", "clip_norm"),
+    "ademamix": ("beta1", "beta2", "beta3", "alpha", "eps", "weight_decay", "clip_norm"),
 }
 
 
@@ -40,26 +42,52 @@ def optimizer_differences(planned: Values, line: LedgerLine) -> Iterator[tuple[s
         yield "optimizer", words
 
 
-def planned_values(plan: Plan, stage: Stage) -> Values:
-    """Return what the optimizer of a stage must hold, as `groups.read_values` writes it."""
-    found: dict[str, tuple[str, dict[str, Value], set[str]]] = {}
+@dataclass(frozen=True, slots=True)
+class PlannedRules:
+    """Which rule and kind each trained part of a stage has, to ask for the values of any step."""
+
+    stage: Stage
+    parts: frozenset[tuple[str, str, str]]  # a part, the target of its rule, the kind
+
+    @property
+    def change(self) -> bool:
+        """Whether values run along curves."""
+        return any(rule.curves for rule in self.stage.optimizer.values())
+
+    def at(self, step: int) -> Values:
+        """Return what the optimizer must hold at a step, as `groups.read_values` writes it."""
+        rules = self.stage.at(step).optimizer
+        found: dict[str, tuple[str, dict[str, Value], set[str]]] = {}
+        for part, target, kind in sorted(self.parts):
+            values = _values_of(rules[target], kind)
+            key = json.dumps([kind, values], sort_keys=True)
+            found.setdefault(key, (kind, values, set()))[2].add(part)
+        return [
+            {"kind": kind, "values": values, "parts": sorted(parts)}
+            for _, (kind, values, parts) in sorted(found.items())
+        ]
+
+
+def planned_values(plan: Plan, stage: Stage, step: int = 0) -> Values:
+    """Return what the optimizer of a stage must hold at a step."""
+    return planned_rules(plan, stage).at(step)
+
+
+def planned_rules(plan: Plan, stage: Stage) -> PlannedRules:
+    """Find the rule and the kind of every trained part from the shapes' weights."""
+    found = set()
     for module in sorted(stage.init):
         shape = plan.shape_of(stage, module)
         for name, size in shape.weights().items():
             part = f"{module}/{part_of(shape.kind, name)}"
             if not _trains(stage, part):
                 continue
-            rule = stage.optimizer_of(part)
-            kind = rule.kind
+            target = part if part in stage.optimizer else module
+            kind = stage.optimizer[target].kind
             if kind == "muon" and not is_matrix(shape.kind, name, torch.empty(size, device="meta")):
                 kind = "adamw"
-            values = _values_of(rule, kind)
-            key = json.dumps([kind, values], sort_keys=True)
-            found.setdefault(key, (kind, values, set()))[2].add(part)
-    return [
-        {"kind": kind, "values": values, "parts": sorted(parts)}
-        for _, (kind, values, parts) in sorted(found.items())
-    ]
+            found.add((part, target, kind))
+    return PlannedRules(stage, frozenset(found))
 
 
 def planned_state_steps(plan: Plan, stage: Stage) -> dict[str, list[int]]:
@@ -93,10 +121,10 @@ def _trains(stage: Stage, part: str) -> bool:
     return part in stage.train or part.partition("/")[0] in stage.train
 
 
-def _values_of(rule: OptimizerRule, kind: str) -> dict[str, Value]:
+def _values_of(rule: Mapping[str, Value], kind: str) -> dict[str, Value]:
     values: dict[str, Value] = {}
     for name in _OF_KIND[kind]:
-        value = rule.values[name]
+        value = rule[name]
         match name:
             case "nesterov":
                 values[name] = bool(value)
