@@ -218,6 +218,8 @@ class _Drawn:
         }
         if self.draw(st.booleans()):
             source |= {"holdout": "2%", "max_epochs": "40", "image_share": ".5", "path": "here"}
+        if self.draw(st.booleans()):
+            source["tags"] = self.draw(st.sampled_from([["web"], ["en", "web"], ["code"]]))
         return source
 
     # Stages
@@ -514,6 +516,8 @@ class _Drawn:
                 of = {"replay": self.replayed(draw(st.sampled_from(earlier)))}
                 ramp = draw(st.sampled_from(["0.3", ramp]))
             new = {"ratio": ramp, "of": self.shares(self.sources[-2:])}
+            if draw(st.booleans()):
+                new["tags"] = ["fresh"]
             tree = {"new": new, "old": {"ratio": "rest", "of": of}}
         self.roots[stage] = [name for name in tree if name != "normalize"]
         return tree

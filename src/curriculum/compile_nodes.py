@@ -68,7 +68,8 @@ def _siblings(state: State, draft: Draft, spec: MixSpec, around: Around) -> Root
                 by_size[name] = part_by_size(state, measure, sources) or Fraction(0)
             elif (amount := amount_of(state, draft, measure, sources)) is not None:
                 amounts[name] = amount, measure.span
-        nodes.append(Node(name, ratio, name if written.of is None else None))
+        source = name if written.of is None else None
+        nodes.append(Node(name, ratio, source, tags=written.tags))
     if len(state.problems) > before or not _one_way(state, spec):
         return None
     there = around.tokens(draft) if amounts else Fraction(0)
@@ -254,5 +255,6 @@ def _below_path(state: State, roots: Roots, spec: MixSpec) -> Roots:
                 did_you_mean(name, [n.name for n in roots]),
             )
             return ()
-        roots = node.children or state.trees.alone(node)
+        # What a group says of all that it holds goes along with it.
+        roots = state.trees.tagged(node.children or state.trees.alone(node), node.tags)
     return roots

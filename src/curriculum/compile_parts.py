@@ -62,6 +62,7 @@ def compile_sources(state: State) -> dict[str, Source]:
             spec.max_epochs,
             spec.image_share,
             spec.path,
+            tags=spec.tags,
         )
         for name, spec in specs.items()
         if spec.modality
@@ -98,6 +99,7 @@ def _part(state: State, spec: SourceSpec, wholes: Mapping[str, Source]) -> Sourc
         part=part.share,
         min_tokens=part.min_tokens,
         max_tokens=part.max_tokens,
+        tags=tuple(sorted({*whole.tags, *spec.tags})),
     )
 
 

@@ -9,7 +9,7 @@ cut: a replay of more than MAX_PARTS parts or MAX_LEVELS levels is its shares by
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from operator import is_
 
@@ -83,7 +83,10 @@ class Trees:
     def _settle(self, node: Node, ratio: Fraction, step: int, tokens: int) -> Node:
         below = self._fixed(node.children, step, tokens)
         return self._known(
-            Node(node.name, constant(ratio), node.source, below), self.is_replay(node)
+            replace(
+                node, ratio=constant(ratio), children=below, of_rest=Fraction(1), is_piece=False
+            ),
+            self.is_replay(node),
         )
 
     def _known(self, node: Node, is_replay: bool) -> Node:
@@ -107,18 +110,34 @@ class Trees:
         for name, parts in sorted(by_name.items()):
             total = exact_sum(share for share, _ in parts)
             ratio = constant(total / whole)
+            tags = parts[0][1].tags
+            is_cut = any(node.is_cut or node.tags != tags for _, node in parts)
             if not any(node.children for _, node in parts):
-                merged.append(self._known(Node(name, ratio, parts[0][1].source), False))
+                source = parts[0][1].source
+                whole_node = Node(name, ratio, source, tags=tags, is_cut=is_cut)
+                merged.append(self._known(whole_node, False))
                 continue
             one = [node for _, node in parts][-1]
             inner = [(share, node.children or self.alone(node)) for share, node in parts if share]
             below = self._merged(inner) if inner else one.children or self.alone(one)
-            merged.append(self._known(Node(name, ratio, None, below), False))
+            group = Node(name, ratio, None, below, tags=tags, is_cut=is_cut)
+            merged.append(self._known(group, False))
         return tuple(merged)
 
     def alone(self, node: Node) -> Roots:
         """Return a settled source as a tree of its own."""
-        return (self._known(Node(node.name, constant(1), node.source), False),)
+        return (self._known(replace(node, ratio=constant(1)), False),)
+
+    def tagged(self, roots: Roots, tags: tuple[str, ...]) -> Roots:
+        """Return settled roots with more tags."""
+        if not tags:
+            return roots
+        return tuple(
+            self._known(
+                replace(root, tags=tuple(sorted({*root.tags, *tags}))), self.is_replay(root)
+            )
+            for root in roots
+        )
 
     # What goes into the plan
 
@@ -135,7 +154,7 @@ class Trees:
             below = self.compiled(node.children)
         if len(below) == len(node.children) and all(map(is_, below, node.children)):
             return node
-        return Node(node.name, node.ratio, node.source, below, node.of_rest, node.is_piece)
+        return replace(node, children=below)
 
     def _compiled_below(self, roots: Roots) -> Roots:
         known = [self._settled[id(root)] for root in roots]
@@ -146,7 +165,7 @@ class Trees:
         if parts <= len(shares):
             return roots
         return tuple(
-            self._known(Node(name, constant(share), name), False)
+            self._known(Node(name, constant(share), name, is_cut=True), False)
             for name, share in sorted(shares.items())
         )
 

@@ -59,6 +59,8 @@ def node_json(node: Node) -> Json:
         "source": node.source,
         "of": [node_json(child) for child in node.children],
         **node_extras(node),
+        **({"tags": list(node.tags)} if node.tags else {}),
+        **({"cut": True} if node.is_cut else {}),
     }
 
 
@@ -78,7 +80,7 @@ def module_json(module: Module) -> Json:
 
 
 def source_json(source: Source, with_path: bool = True) -> Json:
-    """Write a source; where it lies is no mathematics."""
+    """Write a source; where it lies, and its tags, are no mathematics."""
     known: Json = {
         "modality": source.modality,
         "tokens": source.tokens,
@@ -90,7 +92,9 @@ def source_json(source: Source, with_path: bool = True) -> Json:
         part = None if source.part is None else [decimal_words(x) for x in source.part]
         lengths = {"min_tokens": source.min_tokens, "max_tokens": source.max_tokens}
         known |= {"of": source.of, "part": part, **lengths}
-    return {**known, "path": source.path} if with_path else known
+    if not with_path:
+        return known
+    return {**known, "path": source.path, **({"tags": list(source.tags)} if source.tags else {})}
 
 
 def facts_json(outside: OutsideStage) -> Json:
@@ -241,7 +245,9 @@ def read_node(node: Json) -> Node:
     ratio = None if node["ratio"] == "rest" else read_curve(node["ratio"])
     children = tuple(read_node(child) for child in node["of"])
     of_rest = parse_exact(node.get("of_rest", "1"))
-    return Node(node["name"], ratio, node["source"], children, of_rest, node.get("piece", False))
+    tags, is_piece = tuple(node.get("tags", ())), node.get("piece", False)
+    is_cut = node.get("cut", False)
+    return Node(node["name"], ratio, node["source"], children, of_rest, is_piece, tags, is_cut)
 
 
 def read_module(name: str, module: Json) -> Module:
@@ -271,6 +277,7 @@ def read_source(name: str, source: Json) -> Source:
         (parse_exact(part[0]), parse_exact(part[1])) if part else None,
         source.get("min_tokens"),
         source.get("max_tokens"),
+        tuple(source.get("tags", ())),
     )
 
 

@@ -8,7 +8,7 @@ coefficients c_k over a common denominator: share at step first_step + j = sum_k
 import itertools
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import lcm
 
@@ -25,7 +25,9 @@ class Node:
 
     `ratio` is the share of the parent's tokens. Where it is None, the node takes the part `of_rest`
     of what its siblings with a ratio leave: all of it where the plan says `rest`. A piece of a
-    mixture is a node at the top whose ratio goes from 0 to 1 and back.
+    mixture is a node at the top whose ratio goes from 0 to 1 and back. `tags` (sorted) are no
+    mathematics; a source that `is_cut` stands for all of it in a tree that was too large to keep,
+    and the names and tags of the groups there are gone.
     """
 
     name: str
@@ -34,6 +36,8 @@ class Node:
     children: "tuple[Node, ...]" = ()
     of_rest: Fraction = ONE
     is_piece: bool = False
+    tags: tuple[str, ...] = ()
+    is_cut: bool = False
 
     def paths(self, above: str = "") -> "Iterator[tuple[str, Node]]":
         """Go through this node and all below it with their paths (`text/short`)."""
@@ -302,7 +306,13 @@ def _shares(roots: Sequence[Node], step: int, tokens: int, j: int = 0) -> dict[s
 def _fixed(siblings: Sequence[Node], step: int, tokens: int) -> tuple[Node, ...]:
     ratios = ratios_of(siblings, step, tokens)
     return tuple(
-        Node(node.name, constant(ratio), node.source, _fixed(node.children, step, tokens))
+        replace(
+            node,
+            ratio=constant(ratio),
+            children=_fixed(node.children, step, tokens),
+            of_rest=ONE,
+            is_piece=False,
+        )
         for node, ratio in zip(siblings, ratios, strict=True)
     )
 

@@ -52,6 +52,7 @@ class Source:
     part: tuple[Fraction, Fraction] | None = None  # from where to where, in shares of its tokens
     min_tokens: int | None = None  # of the length of a document
     max_tokens: int | None = None  # exclusive
+    tags: tuple[str, ...] = ()  # sorted, with those of its whole; no mathematics
 
     @property
     def whole(self) -> str:

@@ -134,6 +134,12 @@ def _definitions() -> Json:
         "names": {
             "anyOf": [word, {"type": "array", "items": {"type": "string", "pattern": TARGET}}]
         },
+        "tags": {
+            "anyOf": [
+                {"type": "string", "pattern": NAME},
+                {"type": "array", "items": {"type": "string", "pattern": NAME}, "minItems": 1},
+            ]
+        },
         "text": word,
         "integer": {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}]},
         "number": number,

@@ -192,6 +192,7 @@ class NodeSpec:
     ratio: CurveSpec | None
     of: "MixSpec | None"
     measure: MeasureSpec | None = None
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +246,7 @@ class SourceSpec:
     image_share: Fraction | None
     path: str | None
     part: "PartSpec | None" = None
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

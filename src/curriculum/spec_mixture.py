@@ -177,13 +177,14 @@ def _node(reader: SpecReader, name: Word, node: Node, in_piece: bool) -> NodeSpe
     of_node = node.get("of")
     of = _tree(reader, of_node, in_piece) if of_node is not None else None
     of = _normalized(reader, node, of)
+    tags = reader.tags(node.get("tags"))
     if (ratio_node := node.get("ratio")) is not None:
         ratio = read_ratio(reader, ratio_node)
-        return None if ratio is False else NodeSpec(name, ratio, of)
+        return None if ratio is False else NodeSpec(name, ratio, of, tags=tags)
     value = node.get(said[0])
     assert value is not None
     measure = _measure(reader, said[0], value)
-    return None if measure is None else NodeSpec(name, None, of, measure)
+    return None if measure is None else NodeSpec(name, None, of, measure, tags)
 
 
 def _normalized(reader: SpecReader, group: Map, of: MixSpec | None) -> MixSpec | None:

@@ -161,6 +161,7 @@ def _source(reader: SpecReader, name: Word, node: Node) -> SourceSpec | None:
         image_share,
         path.text if path else None,
         part,
+        reader.tags(entries.get("tags")),
     )
 
 

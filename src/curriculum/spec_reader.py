@@ -97,6 +97,16 @@ class SpecReader:
         words = self.words(node)
         return None if len(self.problems) > before else words
 
+    def tags(self, node: Node | None) -> tuple[str, ...]:
+        """Read the tags of a source or a group, sorted: their order means nothing."""
+        words = self.words(node) if node is not None else ()
+        for word in words:
+            if not NAME.fullmatch(word.text):
+                what = f"`{word.text}` is not a tag"
+                way_out = "tags are names: small letters, digits, `-` and `_`"
+                self.problem("wrong-name", what, word.span, way_out)
+        return tuple(sorted(word.text for word in words))
+
     def number(self, node: Node) -> Number | None:
         node = agreed(node)
         if isinstance(node, Scalar) and node.text == "unknown":

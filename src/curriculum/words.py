@@ -63,6 +63,7 @@ SOURCE: Table = {
     ),
     "min_tokens": Word("tokens", "Of the whole, the documents of at least this length."),
     "max_tokens": Word("tokens", "Of the whole, the documents shorter than this."),
+    "tags": Word("tags", "Words that claims of `require` may sum sources by: [web, en]."),
     "source": Word("text", "Where this source's values come from."),
 }
 
@@ -142,6 +143,7 @@ GROUP: Table = {
     "of": Word(
         "mixture", "What shares it: sources and groups, `replay: STAGE`, or a list by size."
     ),
+    "tags": Word("tags", "Words that claims of `require` may sum groups by: [multimodal]."),
     "source": Word("text", "Where these ratios come from."),
 }
 
