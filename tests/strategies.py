@@ -209,7 +209,12 @@ class _Drawn:
                 "anneal": self.schedule("current"),
             },
             "stages": self.stages,
+            **(self.claims() if draw(st.booleans()) else {}),
         }
+
+    def claims(self) -> Tree:
+        share = {"claim": "mix.s0 >= 0 and mix.s0 <= 100%", "because": "it is a share"}
+        return {"require": ["lr.llm <= 5e-4", share]}
 
     def source(self) -> Tree:
         source: Tree = {

@@ -43,7 +43,11 @@ def test_tags_change_no_digest_and_stand_in_the_lock_only_where_there_are_any() 
 
 @pytest.mark.parametrize(
     ("replay", "tags"),
-    [("base", ("best", "fresh")), ("base/new", ("best", "fresh")), ("base/new/a", ("best", "fresh"))],
+    [
+        ("base", ("best", "fresh")),
+        ("base/new", ("best", "fresh")),
+        ("base/new/a", ("best", "fresh")),
+    ],
 )
 def test_a_replay_takes_the_tags_along(replay: str, tags: tuple[str, ...]) -> None:
     after: Tree = {

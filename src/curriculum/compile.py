@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from curriculum.compile_claims import compile_claims
 from curriculum.compile_draft import draft_stage
 from curriculum.compile_order import ordered
 from curriculum.compile_parts import compile_modules, compile_sources, provenance_of, unused_names
@@ -81,6 +82,7 @@ def _compile(root: Map, problems: list[Diagnostic]) -> Compiled:
             stages.append(stage)
     for name in spec.stages:
         _check_unfinished(state, name)
+    claims = compile_claims(state)
     findings = _in_order([*state.problems, *state.notes])
     if any(f.severity is Severity.ERROR for f in findings):
         return Compiled(None, findings)
@@ -93,6 +95,7 @@ def _compile(root: Map, problems: list[Diagnostic]) -> Compiled:
         outside=tuple(OutsideStage(n, state.outside[n].checkpoint) for n in state.outside),
         unknown=tuple(state.unknown.values()),
         composed=tuple(state.composed.values()),
+        claims=claims,
         provenance=provenance_of(state),
         places=_places(root),
         unused=unused_names(spec),

@@ -5,6 +5,7 @@ CurriculumError            exit code 2: could not do it
   RunError                 exit code 2: a run directory or checkpoint refuses
   StoppedError             a signal asked for a clean stop: 130 or 143
 ValueProblem (ValueError)  a text that is no value, raised by leaves, placed by the compiler
+  ClaimProblem             a text that is no claim, with the part of it that is wrong
 """
 
 import difflib
@@ -32,6 +33,20 @@ class Span:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
+
+    def part(self, text: str, start: int, end: int) -> "Span":
+        """Return the place of a part of the text that stands here, bare or in quotation marks.
+
+        The whole place where the text is written in another way: in several lines, or escaped.
+
+        >>> str(Span("x.yaml", 3, 8, 3, 16).part("a <= 1", 5, 6))
+        'x.yaml:3:14'
+        """
+        quotes = self.end_column - self.column - len(text)
+        if self.line != self.end_line or quotes not in (0, 2):
+            return self
+        first = self.column + quotes // 2
+        return Span(self.file, self.line, first + start, self.line, first + max(end, start + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +108,15 @@ class ValueProblem(ValueError):
     def __init__(self, message: str, help: str | None = None) -> None:
         self.help = help
         ValueError.__init__(self, message)
+
+
+class ClaimProblem(ValueProblem):
+    """What is wrong with a claim, from one character of its text up to another."""
+
+    def __init__(self, message: str, start: int, end: int, help: str | None = None) -> None:
+        self.start = start
+        self.end = end
+        ValueProblem.__init__(self, message, help)
 
 
 def did_you_mean(word: str, known: "list[str] | tuple[str, ...]") -> str | None:

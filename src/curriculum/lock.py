@@ -9,10 +9,12 @@ from dataclasses import asdict
 from curriculum.digest import ORDER, prefix_digest, with_digests
 from curriculum.errors import CurriculumError, Diagnostic, FindingsError, Span
 from curriculum.lock_json import (
+    claim_json,
     composed_json,
     facts_json,
     module_json,
     outside_json,
+    read_claim,
     read_composed,
     read_module,
     read_outside,
@@ -49,6 +51,8 @@ def write_lock(plan: Plan) -> str:
         "unknown": [asdict(u) for u in plan.unknown],
         "stages": [{**stage_json(s), "digest": s.digest} for s in plan.stages],
     }
+    if plan.claims:
+        lock["require"] = [claim_json(c) for c in plan.claims]
     if plan.composed:
         lock["composed"] = [{**composed_json(c), "digest": c.digest} for c in plan.composed]
     return json.dumps(lock, indent=1, sort_keys=True, ensure_ascii=True) + "\n"
@@ -73,6 +77,7 @@ def read_lock(text: str, file: str) -> Plan:
             outside=tuple(read_outside(n, o) for n, o in lock["outside"].items()),
             unknown=tuple(read_unknown(u) for u in lock["unknown"]),
             composed=tuple(read_composed(c) for c in lock.get("composed", ())),
+            claims=tuple(read_claim(c) for c in lock.get("require", ())),
         )
         plan, said = with_digests(plan), lock["digest"]
     except json.JSONDecodeError as error:

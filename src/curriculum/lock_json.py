@@ -19,6 +19,7 @@ from curriculum.objective import LossRule
 from curriculum.plan import (
     Budget,
     Checkpoint,
+    Claim,
     Module,
     OptimizerRule,
     OutsideStage,
@@ -211,6 +212,11 @@ def _ride_json(r: Ride) -> list[Any]:
     return row if r.with_batch is None else [*row, [r.with_batch, r.first_batch_tokens]]
 
 
+def claim_json(claim: Claim) -> Json:
+    """Write a claim as it was written."""
+    return {"claim": claim.text, **({"because": claim.because} if claim.because else {})}
+
+
 # From JSON
 
 
@@ -248,6 +254,11 @@ def read_node(node: Json) -> Node:
     tags, is_piece = tuple(node.get("tags", ())), node.get("piece", False)
     is_cut = node.get("cut", False)
     return Node(node["name"], ratio, node["source"], children, of_rest, is_piece, tags, is_cut)
+
+
+def read_claim(claim: Json) -> Claim:
+    """Read what `claim_json` wrote."""
+    return Claim(claim["claim"], claim.get("because"))
 
 
 def read_module(name: str, module: Json) -> Module:

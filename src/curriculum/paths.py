@@ -15,19 +15,20 @@ Read = dict[tuple[str, str], int | None]
 """Tokens that a module had read before a stage, by stage and module; None where nobody knows."""
 
 
-def path_tokens(plan: Plan) -> dict[str, int | None]:
+def path_tokens(plan: Plan, asked: bool = False) -> dict[str, int | None]:
     """Return, by stage, the tokens that its model has read along its own chain by its end.
 
     Of a stage they are positions of the module that it counts: its own planned tokens, and those of
     the stages that this module comes through and that count it too, up to where each was left. At
     an average the most of the parents count; an outside checkpoint adds the tokens that it says.
-    None where one says none, unless fresh weights stand in for it.
+    None where one says none, unless fresh weights stand in for it. With `asked` they are what the
+    stages asked for, without what rounding to whole steps added.
     """
-    read = _read_before(plan)
+    read = _read_before(plan, asked)
     found: dict[str, int | None] = {}
     for stage in plan.stages:
         before = read[stage.name, stage.count]
-        found[stage.name] = None if before is None else before + stage.tokens
+        found[stage.name] = None if before is None else before + _left_at(stage, stage.steps, asked)
     for composed in plan.composed:
         counted = [m for m in composed.averages if _is_counted(plan, m)]
         found[composed.name] = _most([read[composed.name, m] for m in counted])
@@ -63,7 +64,12 @@ def in_order(plan: Plan) -> Iterator[Stage | ComposedStage]:
         yield from behind.get(place, ())
 
 
-def _read_before(plan: Plan) -> Read:
+def _left_at(stage: Stage, step: int, asked: bool) -> int:
+    is_end = asked and step == stage.steps
+    return stage.budget.tokens if is_end else stage.batch.tokens_before(step)
+
+
+def _read_before(plan: Plan, asked: bool = False) -> Read:
     stages = {stage.name: stage for stage in plan.stages}
     outside = {stage.name: stage.checkpoint for stage in plan.outside}
     read: Read = {}
@@ -78,7 +84,7 @@ def _read_before(plan: Plan) -> Read:
         parent = stages.get(start.stage)
         if before is None or parent is None or parent.count != module:
             return before
-        return before + parent.batch.tokens_before(start.step)
+        return before + _left_at(parent, start.step, asked)
 
     for stage in in_order(plan):
         if isinstance(stage, ComposedStage):

@@ -349,6 +349,15 @@ class UnknownStage:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """What `require` says of the plan, as it was written: no mathematics, but proved."""
+
+    text: str
+    because: str | None = None
+    place: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """Where one value of the plan comes from, if it is not simply stated or chosen."""
 
@@ -370,6 +379,7 @@ class Plan:
     outside: tuple[OutsideStage, ...] = ()
     unknown: tuple[UnknownStage, ...] = ()
     composed: tuple[ComposedStage, ...] = ()  # in an order in which each follows its parents
+    claims: tuple[Claim, ...] = ()
     provenance: tuple[Provenance, ...] = field(default=(), compare=False)
     places: Mapping[str, Span] = field(default_factory=dict, compare=False)
     unused: tuple[str, ...] = field(default=(), compare=False)  # paths of what no stage names

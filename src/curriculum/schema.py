@@ -19,6 +19,7 @@ from curriculum.words import (
     ADAPTER,
     BATCH,
     CHECKPOINT,
+    CLAIM,
     EMA,
     FOLLOWS_BATCH,
     GROUP,
@@ -133,6 +134,17 @@ def _definitions() -> Json:
         "name": {"type": "string", "pattern": POINT},
         "names": {
             "anyOf": [word, {"type": "array", "items": {"type": "string", "pattern": TARGET}}]
+        },
+        "claim": {"type": "string", "pattern": "[<>=!]"},
+        "claims": {
+            "anyOf": [
+                _takes("claim"),
+                {
+                    "type": "array",
+                    "items": {"anyOf": [_takes("claim"), _table(CLAIM, required=("claim",))]},
+                    "minItems": 1,
+                },
+            ]
         },
         "tags": {
             "anyOf": [

@@ -389,6 +389,16 @@ class StageSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimSpec:
+    """A claim of `require`; scaled where a proxy takes it from the plan below."""
+
+    text: str
+    because: str | None
+    is_scaled: bool
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class PlanSpec:
     """A whole plan as written."""
 
@@ -400,4 +410,5 @@ class PlanSpec:
     sources: Mapping[str, SourceSpec]
     schedules: Mapping[str, CurveSpec]
     stages: Mapping[str, StageSpec]
+    claims: tuple[ClaimSpec, ...]
     root: Map

@@ -9,6 +9,7 @@ from curriculum.errors import Diagnostic
 from curriculum.models.shapes import KINDS
 from curriculum.nodes import Map, Node, Scalar
 from curriculum.spec import CurveSpec, ModuleSpec, PlanSpec, SourceSpec, Word
+from curriculum.spec_claims import read_claims
 from curriculum.spec_curve import read_curve
 from curriculum.spec_optimizer import read_optimizers
 from curriculum.spec_part import read_part
@@ -44,6 +45,7 @@ def read_spec(root: Map) -> tuple[PlanSpec, list[Diagnostic]]:
         _sources(reader, root.get("sources")),
         _schedules(reader, root.get("schedules")),
         stages,
+        read_claims(reader, root.get("require")),
         root,
     )
     return spec, reader.problems

@@ -9,13 +9,14 @@ from curriculum.plan import Plan, Source, Stage
 Counts = dict[str, Fraction | None]
 
 
-def tokens_asked(plan: Plan) -> dict[str, Counts]:
+def tokens_asked(plan: Plan, on_path: bool = False) -> dict[str, Counts]:
     """Return, by stage, the tokens of each of its sources that it and its ancestors ask for.
 
     Every ancestor counts once, up to the step it was left at, without what rounding to whole steps
     added. Tokens are the source's own, as an LLM reads it: a stage that counts ViT positions reads
     as much of it as has that many patches, which only a source's `image_share` tells; else None.
-    What is read of a part of a source is read of the whole, too.
+    What is read of a part of a source is read of the whole, too. `on_path`: also of the sources
+    that only its ancestors read.
     """
     asked: dict[tuple[str, int], Counts] = {}
     before: dict[str, Counts] = {}
@@ -37,7 +38,7 @@ def tokens_asked(plan: Plan) -> dict[str, Counts]:
                 _add(sums, own(ancestor, step))
         before[stage.name] = sums
         counts = own(stage, stage.steps)
-        total = {name: sums.get(name, Fraction(0)) for name in counts}
+        total = dict(sums) if on_path else {n: sums.get(n, Fraction(0)) for n in counts}
         _add(total, counts)
         totals[stage.name] = total
     return totals

@@ -34,6 +34,7 @@ PLAN: Table = {
     "sources": Word("sources", "The sets of documents there are, by name."),
     "schedules": Word("schedules", "Named learning-rate curves with a clock of their own."),
     "stages": Word("stages", "The stages of the curriculum, by name."),
+    "require": Word("claims", "Claims that the plan must keep: `mix.multimodal <= 40%`."),
 }
 
 SCALE: Table = {
@@ -65,6 +66,11 @@ SOURCE: Table = {
     "max_tokens": Word("tokens", "Of the whole, the documents shorter than this."),
     "tags": Word("tags", "Words that claims of `require` may sum sources by: [web, en]."),
     "source": Word("text", "Where this source's values come from."),
+}
+
+CLAIM: Table = {
+    "claim": Word("claim", "What must hold at every step: `tokens.total == 9.6T`."),
+    "because": Word("text", "Why it must hold; shown where it does not."),
 }
 
 PIECE: Table = {

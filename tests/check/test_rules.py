@@ -286,6 +286,13 @@ FAILS: dict[str, list[tuple[str, str]]] = {
             "than 4 lose their worth: Muennighoff et al., arXiv 2305.16264)",
         ),
     ],
+    "claims-hold": [
+        (
+            SMALL + "require: [mix.web <= 80%, 'second: lr.llm < 1e-4']\n",
+            "35:36 error `lr.llm < 1e-4` does not hold at step 0 of stage `second`: "
+            "0.000330673 < 0.0001 is false",
+        )
+    ],
 }
 
 

@@ -8,7 +8,7 @@ command, the tests and `explain` read, the docstring of a rule is its sentence.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from curriculum.check import clock_rules, data_rules, model_rules
+from curriculum.check import claim_rules, clock_rules, data_rules, model_rules
 from curriculum.errors import Diagnostic, Severity
 from curriculum.plan import Plan
 
@@ -49,6 +49,7 @@ RULES: tuple[Rule, ...] = (
     _rule(Severity.ERROR, data_rules.no_source_passes_its_cap),
     _rule(Severity.ERROR, data_rules.separate_stages_deal_their_own_samples),
     _rule(Severity.WARNING, data_rules.repeated_sources_are_capped),
+    _rule(Severity.ERROR, claim_rules.claims_hold),
 )
 
 

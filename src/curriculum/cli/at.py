@@ -3,7 +3,6 @@
 import json
 from dataclasses import asdict, fields
 from fractions import Fraction
-from math import ceil
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +11,7 @@ from curriculum.cli.load import load_good
 from curriculum.cli.modules import module_lines, modules_json
 from curriculum.cli.options import File, Format, FormatOption, Set
 from curriculum.errors import CurriculumError, ValueProblem, did_you_mean
+from curriculum.marks import step_at_mark
 from curriculum.paths import path_tokens_before
 from curriculum.plan import Plan, Stage
 from curriculum.rope import Rope
@@ -53,17 +53,9 @@ def step_of(plan: Plan, point: str) -> tuple[Stage, int]:
         raise CurriculumError(
             f"{problem}; {problem.help}" if problem.help else str(problem)
         ) from None
-    match amount.unit:
-        case "steps":
-            step = int(amount.value)
-        case "share":
-            step = stage.batch.step_at_tokens(ceil(amount.value * stage.budget.tokens))
-        case "tokens":
-            step = stage.batch.step_at_tokens(ceil(amount.value))
-        case "seqs":
-            step = stage.batch.step_at_seqs(int(amount.value))
-        case _:
-            raise CurriculumError("a mark is in tokens, `step N`, `N seqs` or a share")
+    step = step_at_mark(stage, amount)
+    if step is None:
+        raise CurriculumError("a mark is in tokens, `step N`, `N seqs` or a share")
     if step > stage.steps:
         raise CurriculumError(
             f"`{mark}` lies past the end of `{name}`: it has {stage.steps:,} steps "

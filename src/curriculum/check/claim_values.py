@@ -1,0 +1,327 @@
+"""What a path of a claim is worth: one number, one a stage, or a form on every run of steps
+
+`values_of` finds what a path means in a plan, once; `breaks` cuts a stage where its form changes,
+and `form_on` gives it between two such cuts.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from fractions import Fraction
+from typing import assert_never
+
+from curriculum.check.claim_names import NodeSets, nodes_of, sources_of
+from curriculum.check.forms import Atoms, Form, constant, polynomial
+from curriculum.check.polynomials import ZERO, Poly, plus, through
+from curriculum.claims import Path
+from curriculum.curve import Curve
+from curriculum.errors import ClaimProblem, did_you_mean
+from curriculum.paths import path_tokens
+from curriculum.plan import Plan, Stage
+from curriculum.usage import tokens_asked
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One number of the whole plan; None: unknown, and why."""
+
+    value: Fraction | None
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """One number for each stage that has it; None where it is unknown."""
+
+    by_stage: Mapping[str, Fraction | None]
+    missing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """The summed share of some nodes of every stage's mixture."""
+
+    nodes: NodeSets
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """A curve of every stage that has it; None where it is unknown."""
+
+    by_stage: Mapping[str, Curve | None]
+    missing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """Tokens or sequences of a step, or its context."""
+
+    field: str  # tokens_per_step, batch_seqs, seq_len
+
+
+Values = Number | Numbers | Shares | Curves | Batches
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Steps of a stage from `first` to `end`, or (with `is_end`) the boundary after its last."""
+
+    stage: Stage
+    first: int
+    end: int
+    is_end: bool = False
+
+    @property
+    def steps(self) -> int:
+        return self.end - self.first
+
+
+class Unknown(Exception):
+    """A value that the plan does not know."""
+
+
+def values_of(plan: Plan, path: Path) -> Values:
+    """Return what a path means in a plan. Raises `ClaimProblem`."""
+    match path.names[0]:
+        case "mix":
+            return Shares(nodes_of(plan, path))
+        case "lr" | "loss" | "set":
+            return _curves(plan, path)
+        case "batch":
+            return Batches("tokens_per_step" if path.names[1] == "tokens" else "batch_seqs")
+        case "seq_len":
+            return Batches("seq_len")
+        case "tokens":
+            return _tokens(plan, path)
+        case "steps":
+            return _steps(plan, path)
+        case "epochs":
+            return _epochs(plan, path)
+        case _:
+            return _rope(plan, path)
+
+
+def stages_with(plan: Plan, values: Values) -> frozenset[str] | None:
+    """Return the stages that have a value; None where it belongs to no stage."""
+    match values:
+        case Number():
+            return None
+        case Numbers(by_stage=found) | Curves(by_stage=found):
+            return frozenset(found)
+        case Shares(nodes=nodes):
+            return frozenset(name for name, paths in nodes.items() if paths)
+        case Batches():
+            return frozenset(stage.name for stage in plan.stages)
+        case _:
+            assert_never(values)
+
+
+def breaks(values: Values, stage: Stage) -> set[int]:
+    """Return the steps of a stage at which the form of a value may become another."""
+    match values:
+        case Number() | Numbers():
+            return set()
+        case Shares(nodes=nodes):
+            return set(_share_breaks(stage, nodes[stage.name]))
+        case Batches():
+            return set(stage.batch.breaks())
+        case Curves(by_stage=found):
+            curve = found[stage.name]
+            return set(_curve_breaks(stage, curve)) if curve is not None else set()
+        case _:
+            assert_never(values)
+
+
+def form_on(values: Values, run: Run, atoms: Atoms) -> Form:
+    """Return what a value is on a run of steps between two breaks. Raises `Unknown`."""
+    match values:
+        case Number(value=value, missing=missing):
+            return _known(value, missing)
+        case Numbers(by_stage=found, missing=missing):
+            return _known(found[run.stage.name], f"{missing} of stage `{run.stage.name}`")
+        case Shares(nodes=nodes):
+            return polynomial(_share(run, nodes[run.stage.name]))
+        case Batches(field=name):
+            step = min(run.first, run.stage.steps - 1)
+            return constant(int(getattr(run.stage.batch.piece_at(step), name)))
+        case Curves(by_stage=by_stage, missing=missing):
+            curve = by_stage[run.stage.name]
+            if curve is None:
+                raise Unknown(f"{missing} of stage `{run.stage.name}`")
+            return _curve_form(run, curve, atoms)
+        case _:
+            assert_never(values)
+
+
+def _known(value: Fraction | None, missing: str) -> Form:
+    if value is None:
+        raise Unknown(missing)
+    return constant(value)
+
+
+# Shares
+
+
+def _share_breaks(stage: Stage, nodes: frozenset[str]) -> Iterator[int]:
+    before: list[object] = []
+    for segment in stage.mixture.segments:
+        shares: list[object] = [segment.nodes[path] for path in sorted(nodes)]
+        is_flat = all(len(segment.nodes[path].numerators) == 1 for path in nodes)
+        if not is_flat or shares != before:
+            yield segment.first_step
+        before = shares
+
+
+def _share(run: Run, nodes: frozenset[str]) -> Poly:
+    if run.is_end:
+        shares = run.stage.mixture.end_shares()
+        total = sum((shares[path] for path in nodes), Fraction(0))
+        return (total,) if total else ZERO
+    segment = run.stage.mixture.segment_at(run.first)
+    poly, moved = ZERO, run.first - segment.first_step
+    for path in nodes:
+        share = segment.nodes[path]
+        samples = [share.exact(moved + j) for j in range(len(share.numerators))]
+        poly = plus(poly, through(samples))
+    return poly
+
+
+# Curves
+
+
+def _curve_breaks(stage: Stage, curve: Curve) -> Iterator[int]:
+    starts = [step for step in curve.breaks() if step < stage.steps]
+    for piece, after in zip(curve.pieces, [*starts[1:], stage.steps], strict=False):
+        yield piece.first_step
+        if piece.shape == "constant":
+            continue
+        if piece.end is not None:
+            in_tokens = piece.unit == "tokens"
+            yield stage.batch.step_at_tokens(piece.end) if in_tokens else piece.end
+        if piece.unit == "tokens":
+            yield from (b for b in stage.batch.breaks() if piece.first_step < b < after)
+
+
+def _curve_form(run: Run, curve: Curve, atoms: Atoms) -> Form:
+    piece, batch = curve.piece_at(run.first), run.stage.batch
+    if piece.unit == "steps":
+        return atoms.form(piece, run.first, 1, run.steps)
+    if run.is_end:
+        return atoms.form(piece, run.stage.budget.tokens, 0, 1)
+    per_step = batch.piece_at(run.first).tokens_per_step
+    return atoms.form(piece, batch.tokens_before(run.first), per_step, run.steps)
+
+
+def _curves(plan: Plan, path: Path) -> Curves:
+    kind, name = path.names[0], ".".join(path.names[1:])
+    found: dict[str, Curve | None] = {}
+    known: set[str] = set()
+    for stage in plan.stages:
+        curves = {"lr": stage.lr, "loss": stage.loss, "set": stage.settings}[kind]
+        known |= set(curves)
+        module, _, part = name.partition("/")
+        if name in curves:
+            found[stage.name] = curves[name]
+        elif kind == "lr" and module in curves and part in plan.modules[module].shape.parts():
+            found[stage.name] = curves[module]
+    if not found:
+        what = f"no stage has a value `{path.text}`"
+        raise ClaimProblem(what, *path.place, did_you_mean(name, sorted(known)))
+    return Curves(found, f"`{path.text}`")
+
+
+# Numbers
+
+
+def _tokens(plan: Plan, path: Path) -> Values:
+    stages = [*(s.name for s in plan.stages), *(s.name for s in plan.unknown)]
+    if path.names[1:] == ("total",):
+        return _total(plan, [Fraction(s.budget.tokens) for s in plan.stages])
+    if path.names[1:] == ("path",):
+        on_path = path_tokens(plan, asked=True)
+        counts = {s.name: on_path[s.name] for s in plan.stages}
+        known = {name: None if n is None else Fraction(n) for name, n in counts.items()}
+        return Numbers(known, "`tokens.path`")
+    sources = sources_of(plan, path, stages)
+    if sources is None:
+        return _of_stage(plan, path, lambda stage: stage.budget.tokens)
+    return Numbers(
+        {
+            stage: _sum([tokens[name] for name in sources if name in tokens])
+            for stage, tokens in tokens_asked(plan, on_path=True).items()
+            if sources & set(tokens)
+        },
+        f"`{path.text}`",
+    )
+
+
+def _steps(plan: Plan, path: Path) -> Values:
+    if path.names[1:] == ("total",):
+        return _total(plan, [Fraction(s.steps) for s in plan.stages])
+    if len(path.names) == 3 and path.names[1] != "stage":
+        raise ClaimProblem(f"`{path.text}` names no stage", *path.place, "write steps.STAGE")
+    return _of_stage(plan, path, lambda stage: stage.steps)
+
+
+def _epochs(plan: Plan, path: Path) -> Values:
+    sources = sources_of(plan, path)
+    assert sources is not None
+    readable = _sum([plan.sources[name].readable_tokens for name in sources])
+    return Numbers(
+        {
+            stage: read / readable if readable and read is not None else None
+            for stage, tokens in tokens_asked(plan, on_path=True).items()
+            if sources & set(tokens)
+            for read in [_sum([tokens[name] for name in sources if name in tokens])]
+        },
+        f"`{path.text}`",
+    )
+
+
+def _rope(plan: Plan, path: Path) -> Numbers:
+    """Return the base of a module's or a part's RoPE, or a number of its scaling."""
+    target, *names = path.names[1:]
+    ropes = {stage.name: stage.rope[target] for stage in plan.stages if target in stage.rope}
+    if not ropes:
+        known = sorted({name for stage in plan.stages for name in stage.rope})
+        message = f"no stage gives `{target}` a RoPE"
+        raise ClaimProblem(message, *path.place, did_you_mean(target, known))
+    found: dict[str, Fraction | None] = {}
+    for stage, rope in ropes.items():
+        value: object = rope
+        for name in names:
+            value = getattr(value, name, None) if name in _fields(value) else None
+        if isinstance(value, int | float | Fraction) and not isinstance(value, bool):
+            found[stage] = Fraction(value)
+    if not found:
+        message = f"`{path.text}` is no number in any stage"
+        raise ClaimProblem(message, *path.place, "write rope.MODULE.base")
+    return Numbers(found, f"`{path.text}`")
+
+
+def _fields(value: object) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(value)) if is_dataclass(value) else ()
+
+
+def _total(plan: Plan, counts: list[Fraction]) -> Number:
+    if plan.unknown:
+        names = ", ".join(f"`{stage.name}`" for stage in plan.unknown)
+        return Number(None, f"the budget, batch or mixture of {names}")
+    return Number(sum(counts, Fraction(0)))
+
+
+def _of_stage(plan: Plan, path: Path, count: Callable[[Stage], int]) -> Number:
+    name = path.names[-1]
+    if plan.has_stage(name):
+        return Number(Fraction(count(plan.stage(name))))
+    if any(stage.name == name for stage in plan.unknown):
+        return Number(None, f"the budget, batch or mixture of `{name}`")
+    known = ["total", *(stage.name for stage in plan.stages)]
+    if plan.composed_stage(name) is not None:
+        raise ClaimProblem(f"stage `{name}` only composes: it reads nothing", *path.place)
+    what = f"there is no stage `{name}`"
+    raise ClaimProblem(what, *path.place, did_you_mean(name, known))
+
+
+def _sum(counts: list[Fraction | None]) -> Fraction | None:
+    known = [count for count in counts if count is not None]
+    return sum(known, Fraction(0)) if len(known) == len(counts) else None
