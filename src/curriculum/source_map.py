@@ -1,7 +1,7 @@
 """YAML text to values with the span of every key and value, in one pass over the events"""
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,13 @@ def read_file(path: Path) -> Map:
     Raises `CurriculumError` when the file cannot be read at all, `FindingsError` with a place for
     everything that is wrong inside it.
     """
+    return read_bytes(bytes_of(path), str(path))
+
+
+def bytes_of(path: Path) -> bytes:
+    """Return what a plan file holds; raises `CurriculumError` when it cannot be read."""
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except IsADirectoryError:
         raise CurriculumError(f"{path}: is a directory, not a plan file") from None
     except FileNotFoundError:
@@ -37,24 +42,62 @@ def read_file(path: Path) -> Map:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise CurriculumError(f"{path}: cannot be read: {reason}") from None
-    return read_bytes(data, str(path))
 
 
 def read_bytes(data: bytes, file: str) -> Map:
     """Read a plan from bytes; `file` is the name that spans carry."""
+    return read_text(text_in(data, file), file)
+
+
+def text_in(data: bytes, file: str) -> str:
+    """Return the text that bytes hold, a byte order mark left out; raises `FindingsError`."""
     if len(data) > MAX_BYTES:
         raise _finding(
             "too-large", file, f"a plan file may hold 1 MiB, this holds {len(data):,} bytes"
         )
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
         raise _finding(
             "not-utf8", file, f"not a text in UTF-8 (byte 0x{data[error.start]:02x})", line, column
         ) from None
-    return read_text(text, file)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token of the scanner: lines and columns from 0, in characters, the end exclusive.
+
+    `kind` is PyYAML's name of it without `Token`. Where block collections begin and end, and before
+    keys that no `?` introduces, tokens are empty.
+    """
+
+    kind: str
+    start: int
+    end: int
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    style: str | None = None  # of a scalar: None if bare, its quotation mark, `|` or `>`
+
+
+def scan(text: str) -> tuple[Token, ...]:
+    """Return the tokens of a text that `read_text` reads, in order; comments lie between them."""
+    loader = _Loader(text)
+    found: list[Token] = []
+    try:
+        while loader.check_token():
+            token = loader.get_token()
+            start, end = token.start_mark, token.end_mark
+            kind = type(token).__name__.removesuffix("Token")
+            style = getattr(token, "style", None)
+            place = start.index, end.index, start.line, start.column, end.line, end.column
+            found.append(Token(kind, *place, style))
+    finally:
+        loader.dispose()
+    return tuple(found)
 
 
 def read_text(text: str, file: str) -> Map:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from curriculum.cli import at, audit, check, doctor, plan, schema, simulate, train
+from curriculum.cli import at, audit, check, doctor, fmt, plan, schema, simulate, train
 from curriculum.errors import CurriculumError, Diagnostic, FindingsError
 from curriculum.findings import finding_json, text_of
 
@@ -28,6 +28,7 @@ app.command("train")(train.command)
 app.command("audit")(audit.command)
 app.command("schema")(schema.command)
 app.command("doctor")(doctor.command)
+app.command("fmt")(fmt.command)
 
 
 def _version(value: bool) -> None:
