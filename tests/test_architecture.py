@@ -18,6 +18,8 @@ LEAVES = (
     "units.py",
     "curve.py",
     "batch.py",
+    "claims.py",
+    "claims_text.py",
     "mixture.py",
     "layout.py",
     "polynomial.py",

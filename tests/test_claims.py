@@ -4,16 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curriculum.claims import (
-    MAX_VALUES,
-    Constant,
-    Operation,
-    Path,
-    Relation,
-    Value,
-    parse_claim,
-    paths_of,
-)
+from curriculum.claims import Constant, Operation, Path, Relation, Value, paths_of
+from curriculum.claims_text import MAX_VALUES, parse_claim
 from curriculum.errors import ClaimProblem, Span
 
 

@@ -1,6 +1,7 @@
 """Claims of `require`: read for their grammar; `check/` proves them on the compiled plan"""
 
-from curriculum.claims import AMOUNTS, parse_claim, paths_of
+from curriculum.claims import AMOUNTS, paths_of
+from curriculum.claims_text import parse_claim
 from curriculum.compile_state import State
 from curriculum.errors import ClaimProblem, Diagnostic, Severity
 from curriculum.plan import Claim

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from curriculum.check import forms
+from curriculum.check import comparing
 from curriculum.check.claim_rules import claims_hold
 from curriculum.check.polynomials import sign
-from curriculum.claims import Constant, Operation, Path, Value, parse_claim, paths_of
+from curriculum.claims import Constant, Operation, Path, Value, paths_of
+from curriculum.claims_text import parse_claim
 from curriculum.compile import compile_file, compile_text
 from curriculum.curve import Curve
 from curriculum.errors import ClaimProblem, Severity
@@ -158,7 +159,7 @@ def drawn_claim(plan: Plan, random: Random) -> tuple[str, list[str]]:
     if len(values) == len(paths) and random.random() < 0.7:
         met = computed(parse_claim(f"{left} < 1")[0].left, values)
         right = f"{met.numerator} / {met.denominator}"
-    return f"{left} {random.choice(list(forms.HOLDS))} {right}", paths
+    return f"{left} {random.choice(list(comparing.HOLDS))} {right}", paths
 
 
 FACTORS = ("", "", "2 * ", ".5 * ", "1/3 * ")
@@ -256,7 +257,7 @@ def _holds(plan: Plan, claim: str, step: int) -> bool:
     paths = [path.text for path in paths_of(relation)]
     values = {path: x for path in paths if (x := value_at(stage, step, path)) is not None}
     difference = computed(relation.left, values) - computed(relation.right, values)
-    return sign(difference) in forms.HOLDS[relation.order]
+    return sign(difference) in comparing.HOLDS[relation.order]
 
 
 def test_the_message_names_stage_step_and_both_values() -> None:
@@ -439,7 +440,7 @@ def test_what_is_unknown_is_not_decided() -> None:
 
 
 def test_too_many_cuts_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forms, "MAX_CUTS", 10)
+    monkeypatch.setattr(comparing, "MAX_CUTS", 10)
     assert said(SMALL, "lr.llm * lr.llm != 2.5e-7 * .999") == [
         "5 warning[claim-undecided] `lr.llm * lr.llm != 2.5e-7 * .999` takes too long to decide in "
         "stage `first`; compare with something further away, or at a mark: STAGE@MARK: ..."

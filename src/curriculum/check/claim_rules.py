@@ -17,18 +17,11 @@ from curriculum.check.claim_values import (
     stages_with,
     values_of,
 )
-from curriculum.check.forms import Atoms, DividesByZero, Form, Undecided
+from curriculum.check.comparing import DividesByZero, Undecided, first_failure
+from curriculum.check.forms import Atoms, Form
 from curriculum.check.places import related_place
-from curriculum.claims import (
-    Constant,
-    Operation,
-    Path,
-    Point,
-    Relation,
-    Value,
-    parse_claim,
-    paths_of,
-)
+from curriculum.claims import Constant, Operation, Path, Point, Relation, Value, paths_of
+from curriculum.claims_text import parse_claim
 from curriculum.errors import ClaimProblem, Diagnostic, Severity, Span, did_you_mean
 from curriculum.marks import step_at_mark
 from curriculum.plan import Claim, Plan, Stage
@@ -169,7 +162,7 @@ class _Question:
         left = self._form(self.relation.left, run, atoms)
         right = self._form(self.relation.right, run, atoms)
         try:
-            step = atoms.relation_fails(left, self.relation.order, right, run.steps)
+            step = first_failure(atoms.found, left, self.relation.order, right, run.steps)
         except DividesByZero as error:
             where = self._where(run, error.step)
             what = f"`{self._text}` divides by 0{where}"
