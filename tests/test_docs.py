@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from curriculum.check.rules import broken_rules
 from curriculum.compile import compile_file
+from curriculum.errors import Severity
 
 DOCS = Path(__file__).parents[1] / "docs" / "language"
 PAGES = sorted(DOCS.glob("*.md"))
@@ -33,6 +35,8 @@ def stands_in(block: str, text: str) -> bool:
 def test_the_example_compiles(plan: Path) -> None:
     compiled = compile_file(plan)
     assert compiled.plan is not None, [str(error) for error in compiled.errors]
+    found = [str(f) for f in broken_rules(compiled.plan) if f.severity is Severity.ERROR]
+    assert found == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)

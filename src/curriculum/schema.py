@@ -105,9 +105,11 @@ def _named(item: Json, pattern: str = NAME) -> Json:
 def _definitions() -> Json:
     null = {"type": "null"}
     word = {"type": "string"}
-    number = {"anyOf": [{"type": "number"}, {"type": "string"}]}
-    amount = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": AMOUNT}]}
-    known_or_not = {"anyOf": [*amount["anyOf"], {"const": "unknown"}, {"type": "array"}]}
+    conflict = {"type": "array", "items": {"type": ["number", "string"]}, "minItems": 1}
+    number = {"anyOf": [{"type": "number"}, {"type": "string"}, conflict]}
+    words = {"type": "string", "pattern": AMOUNT}
+    amount = {"anyOf": [{"type": "number", "minimum": 0}, words, conflict]}
+    known_or_not = {"anyOf": [*amount["anyOf"], {"const": "unknown"}]}
     pieces = {"type": "array", "items": _takes("piece"), "minItems": 1}
     ride = {"anyOf": [_takes("curve"), {"type": "string", "pattern": NAME}, _takes("ride")]}
     optimizer = {
