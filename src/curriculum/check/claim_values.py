@@ -11,7 +11,7 @@ from typing import assert_never
 
 from curriculum.check.claim_names import NodeSets, nodes_of
 from curriculum.check.claim_numbers import Number, Numbers, numbers_of
-from curriculum.check.forms import Atoms, Form, constant, polynomial
+from curriculum.check.forms import Atoms, Clock, Form, constant, polynomial
 from curriculum.check.polynomials import ZERO, Poly, plus, through
 from curriculum.claims import Path
 from curriculum.curve import Curve
@@ -40,6 +40,9 @@ class Batches:
 
     field: str  # tokens_per_step, batch_seqs, seq_len
 
+
+FEW_CUTS = 8
+"""Batches of so many sizes under one piece are gone through one by one; a ramp is not."""
 
 Values = Number | Numbers | Shares | Curves | Batches
 
@@ -174,18 +177,23 @@ def _curve_breaks(stage: Stage, curve: Curve) -> Iterator[int]:
         if piece.end is not None:
             in_tokens = piece.unit == "tokens"
             yield stage.batch.step_at_tokens(piece.end) if in_tokens else piece.end
-        if piece.unit == "tokens":
-            yield from (b for b in stage.batch.breaks() if piece.first_step < b < after)
+        cuts = [b for b in stage.batch.breaks() if piece.first_step < b < after]
+        if piece.unit == "tokens" and len(cuts) <= FEW_CUTS:
+            yield from cuts
 
 
 def _curve_form(run: Run, curve: Curve, atoms: Atoms) -> Form:
     piece, batch = curve.piece_at(run.first), run.stage.batch
-    if piece.unit == "steps":
-        return atoms.form(piece, run.first, 1, run.steps)
     if run.is_end:
-        return atoms.form(piece, run.stage.budget.tokens, 0, 1)
-    per_step = batch.piece_at(run.first).tokens_per_step
-    return atoms.form(piece, batch.tokens_before(run.first), per_step, run.steps)
+        end = run.stage.budget.tokens if piece.unit == "tokens" else run.first
+        return atoms.form(piece, Clock(end, 0), 1)
+    if piece.unit == "steps":
+        return atoms.form(piece, Clock(run.first, 1), run.steps)
+    one, last = batch.piece_at(run.first), batch.piece_at(run.end - 1)
+    if one != last:
+        return atoms.form(piece, Clock(run.first, 0, batch), run.steps)
+    before = batch.tokens_before(run.first)
+    return atoms.form(piece, Clock(before, one.tokens_per_step), run.steps)
 
 
 def _curves(plan: Plan, path: Path) -> Curves:

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import log
 
+from curriculum.batch import Batch
 from curriculum.check import polynomials
 from curriculum.check.polynomials import Poly
 from curriculum.curve import Piece
 
-_HAVE_HEIGHT = ("cosine", "sqrt", "exponential", "rsqrt", "inverse", "power")
+_HAVE_HEIGHT = ("linear", "cosine", "sqrt", "exponential", "rsqrt", "inverse", "power")
 """Shapes whose values grow with their ends: a and b times 2 are all values times 2."""
 
 _PRODUCTS = ("exponential", "rsqrt", "inverse", "half_life")
@@ -22,16 +23,38 @@ _PRODUCTS = ("exponential", "rsqrt", "inverse", "half_life")
 
 
 @dataclass(frozen=True, slots=True)
-class Atom:
-    """A piece of a curve over a run: its clock stands at `first` and moves by `per_step`."""
+class Clock:
+    """What a piece reads at a step of the run: it begins at `first` and moves by `per_step`.
 
-    piece: Piece
+    Where the run has batches of several sizes, `batch` is what tells its tokens, and `first` the
+    step that the run begins with.
+    """
+
     first: int
     per_step: int
+    batch: Batch | None = None
+
+    @property
+    def stands(self) -> bool:
+        return self.batch is None and self.per_step == 0
+
+    def at(self, j: int) -> int:
+        """Return the position at a step of the run, in the unit of the piece."""
+        if self.batch is not None:
+            return self.batch.tokens_before(self.first + j)
+        return self.first + j * self.per_step
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """A piece of a curve over a run, on its clock."""
+
+    piece: Piece
+    clock: "Clock"
 
     def at(self, j: int) -> Fraction:
         """Return the value at a step of the run, as the plan gives it."""
-        return Fraction(self.piece.value(self.first + j * self.per_step))
+        return Fraction(self.piece.value(self.clock.at(j)))
 
     def between(self, start: int, end: int) -> tuple[Fraction, Fraction]:
         """Return what all values from one step to another lie between.
@@ -40,7 +63,7 @@ class Atom:
         (cos, log and pow of the C library), which are added on both sides.
         """
         ends = self.at(start), self.at(end)
-        if start == end or self.per_step == 0:
+        if start == end or self.clock.stands:
             return ends[0], ends[0]
         smallest = min((abs(x) for x in ends if x), default=Fraction(1))
         noise = max(map(abs, ends)) * _growth(smallest)
@@ -74,20 +97,20 @@ class Atoms:
 
     found: list[Atom]
 
-    def form(self, piece: Piece, first: int, per_step: int, steps: int) -> Form:
-        """Return a piece of a curve, or of a ratio, as a form."""
-        if piece.end is not None and first >= piece.end:
+    def form(self, piece: Piece, clock: Clock, steps: int) -> Form:
+        """Return a piece of a curve as a form on a run of so many steps."""
+        if piece.end is not None and clock.at(0) >= piece.end:
             return replace(constant(piece.b), is_curve=True)
         if piece.shape == "constant":
             return replace(constant(piece.a), is_curve=True)
-        if piece.shape == "linear":
-            samples = [piece.exact(first + j * per_step) for j in range(min(2, steps))]
+        if piece.shape == "linear" and clock.batch is None:
+            samples = [piece.exact(clock.at(j)) for j in range(min(2, steps))]
             return Form({(): polynomials.through(samples)}, _ONE, True)
         height = (piece.a or piece.b) if piece.shape in _HAVE_HEIGHT else Fraction(1)
         if height == 0:
             return Form({}, _ONE, True)
         plain = replace(piece, first_step=0, a=piece.a / height, b=piece.b / height)
-        atom = Atom(plain, first, per_step if steps > 1 else 0)
+        atom = Atom(plain, clock)
         if atom not in self.found:
             self.found.append(atom)
         return Form({(self.found.index(atom),): (height,)}, _ONE, True)
