@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curriculum.errors import FindingsError
-from curriculum.tidy import tidied
 from curriculum.source_map import read_text
+from curriculum.tidy import tidied
 from strategies import Tree, plans, text_of
 
 PLANS = Path(__file__).parents[1] / "plans"

@@ -11,9 +11,9 @@ import re
 from collections.abc import Sequence
 
 from curriculum.errors import CurriculumError, Diagnostic, FindingsError, Span
-from curriculum.tidy_lines import Line, lines_of
 from curriculum.nodes import Map, Node, Scalar, Seq
 from curriculum.source_map import Token, read_text, scan
+from curriculum.tidy_lines import Line, lines_of
 
 _MOST_PASSES = 20
 _BREAK = re.compile("\r(?!\n)|[\x85\u2028\u2029]")

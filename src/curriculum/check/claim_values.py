@@ -206,7 +206,7 @@ def _curves(plan: Plan, path: Path) -> Curves:
         module, _, part = name.partition("/")
         if name in curves:
             found[stage.name] = curves[name]
-        elif kind == "lr" and module in curves and part in plan.modules[module].shape.parts():
+        elif kind == "lr" and module in curves and part in plan.parts_of(stage, module):
             found[stage.name] = curves[module]
     if not found:
         what = f"no stage has a value `{path.text}`"

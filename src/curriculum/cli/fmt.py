@@ -67,8 +67,8 @@ def command(
 
 
 def _laid(path: Path) -> _File:
-    from curriculum.tidy import tidied
     from curriculum.source_map import bytes_of, text_in
+    from curriculum.tidy import tidied
 
     try:
         if path.suffix == ".json":
