@@ -213,7 +213,10 @@ class _Drawn:
         }
 
     def claims(self) -> Tree:
-        share = {"claim": "mix.s0 >= 0 and mix.s0 <= 100%", "because": "it is a share"}
+        share = {
+            "claim": "mix.source.s0 >= 0 and mix.source.s0 <= 100%",
+            "because": "it is a share",
+        }
         return {"require": ["lr.llm <= 5e-4", share]}
 
     def source(self) -> Tree:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path as FilePath
 from random import Random
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, reject, settings
@@ -50,7 +49,8 @@ def shares(stage: Stage, step: int, tokens: int) -> dict[str, Fraction]:
     def add(nodes: tuple[Node, ...], share: Fraction, above: tuple[str, ...]) -> None:
         said = {n.name: exact(n.ratio, step, tokens) for n in nodes if n.ratio is not None}
         for node in nodes:
-            own = share * said.get(node.name, 1 - sum(said.values()))
+            left = (1 - sum(said.values())) * node.of_rest
+            own = share * said.get(node.name, left)
             if node.name not in above:
                 total[node.name] = total.get(node.name, Fraction(0)) + own
             add(node.children, own, (*above, node.name))
@@ -121,17 +121,13 @@ def tried(plan: Plan, text: str, paths: list[str]) -> tuple[str, int] | None:
 
 def proved(plan: Plan, text: str) -> tuple[str, int] | None:
     """Return the stage and step that the rule names."""
-    found = list(claims_hold(Plan(**{**fields(plan), "claims": (Claim(text),)})))
+    found = list(claims_hold(replace(plan, claims=(Claim(text),))))
     if not found:
         return None
     words = found[0].message
     assert found[0].rule == "claims-hold", words
     step, _, stage = words.rpartition(": ")[0].rpartition(" at step ")[2].partition(" of stage ")
     return stage.strip("`"), int(step.replace(",", ""))
-
-
-def fields(plan: Plan) -> dict[str, Any]:
-    return {name: getattr(plan, name) for name in Plan.__dataclass_fields__}
 
 
 def names_of(plan: Plan) -> Iterator[str]:
@@ -143,7 +139,8 @@ def names_of(plan: Plan) -> Iterator[str]:
         for root in stage.mixture.roots:
             yield from (f"mix.{n.name}" for _, n in root.paths() if n.name not in sources)
     yield from ("seq_len", "batch.tokens", "batch.seqs")
-    yield from (f"mix.{name}" for name in plan.sources if name != "text")
+    wholes = {source.of for source in plan.sources.values()}
+    yield from (f"mix.{name}" for name in plan.sources if name not in wholes)
 
 
 def drawn_claim(plan: Plan, random: Random) -> tuple[str, list[str]]:
@@ -370,8 +367,8 @@ def test_a_name_that_means_several_things_is_refused_where_they_differ() -> None
     )
     assert said(text, "mix.code <= .25", "mix.source.web <= .75", "mix.tag.web <= .25") == []
     assert said(text, "mix.web <= 1") == [
-        "5 error[claim-path] `mix.web` may be the node or the tag `web`, which differ, in the "
-        "claim `mix.web <= 1`; say which: mix.node.web or mix.tag.web"
+        "5 error[claim-path] `mix.web` may be the source or the tag `web`, which differ, in the "
+        "claim `mix.web <= 1`; say which: mix.source.web or mix.tag.web"
     ]
     assert said(text, "epochs.web <= 1") == [
         "5 error[claim-path] `epochs.web` may be the source or the tag `web`, which differ, in the "
@@ -388,6 +385,39 @@ def test_a_node_below_a_counted_one_counts_once() -> None:
     nested: Tree = {"x": {"ratio": ".5", "tags": ["t"], "of": {"y": outer}}, "b": ".5"}
     text = text_of(tree({"base": {**BASE, "mixture": nested}}))
     assert said(text, "mix.x == .5", "mix.t == .5", "mix.y/x == .5", "mix.a == .5") == []
+
+
+def test_names_that_a_long_replay_has_lost_are_not_decided() -> None:
+    stages: Tree = {"s0": {**BASE, "mixture": {"a": ".75", "b": ".25"}}}
+    fresh: Tree = {"ratio": ".25", "tags": ["fresh"], "of": {"a": "1"}}
+    for i in range(1, 20):
+        old = {"ratio": "rest", "of": {"replay": f"s{i - 1}"}}
+        stages[f"s{i}"] = {
+            "init": f"s{i - 1}", "keep": f"s{i - 1}", "carry": "all", "tokens": 64_000,
+            "lr": "1e-4", "mixture": {"new": fresh, "old": old},
+        }  # fmt: skip
+        stages[f"s{i}"]["lr"] = [{"shape": "constant", "from": "current"}]
+    text = text_of(tree(stages))
+    undecided = "`mix.new` in the long replay of stage `s17`, `mix.new` in the long replay of stage"
+    assert undecided in said(text, "mix.new <= 1")[0]
+    assert "[claim-undecided] `mix.fresh <= 1` cannot be" in said(text, "mix.fresh <= 1")[0]
+    assert said(text, "mix.a <= 1", "mix.text == 1", '"s3: mix.new > .5"') == []
+
+
+def test_what_is_read_of_a_part_is_read_of_its_whole() -> None:
+    text = SMALL.replace(
+        "  code: {modality: text, tokens: 10M}",
+        "  code: {modality: text, tokens: 10M, tags: [good]}\n"
+        "  first: {of: code, part: first 10%, tags: [better]}",
+    ).replace("{web: .75, code: .25}", "{web: .75, code: .15, first: .1}")
+    assert said(
+        text,
+        "mix.source.code == .25 and mix.good == .25 and mix.better == .1",
+        "mix.node.code == .15",
+        '"second: epochs.good == epochs.source.code"',
+        '"second: tokens.better == 150K and epochs.better == 15%  * 1 / 1"',
+    ) == []  # fmt: skip
+    assert "may be the source or the node `code`" in said(text, "mix.code <= 1")[0]
 
 
 def test_structural_numbers() -> None:

@@ -16,12 +16,16 @@ from curriculum.plan import Plan, Stage
 NodeSets = Mapping[str, frozenset[str]]
 """Paths of nodes in a mixture's tree, by stage, none below another."""
 
-MIX_KINDS = ("node", "tag", "source", "modality")
+MIX_KINDS = ("source", "modality", "tag", "node")
 SOURCE_KINDS = ("source", "tag", "modality")
 
 
-def nodes_of(plan: Plan, path: Path) -> NodeSets:
-    """Return the nodes that `mix.NAME` sums, by stage. Raises `ClaimProblem`."""
+def nodes_of(plan: Plan, path: Path) -> tuple[NodeSets, frozenset[str]]:
+    """Return the nodes that `mix.NAME` sums, by stage, and the stages that cannot tell all of them.
+
+    Of a replay that was too large to keep, a plan knows the sources and no groups. Raises
+    `ClaimProblem`.
+    """
     kind, name = _kind_and_name(path, MIX_KINDS)
     found = {k: _nodes(plan, k, name) for k in MIX_KINDS}
     there = {
@@ -32,18 +36,19 @@ def nodes_of(plan: Plan, path: Path) -> NodeSets:
     if kind is not None:
         if kind not in there:
             _refuse(path, f"there is no {kind} `{name}`", _known_of(plan, kind))
-        return there[kind]
+        return there[kind], _cut(plan, kind, name)
     if not there:
         _refuse(path, f"no node, tag, source or modality is called `{name}`", _known(plan))
     leaves = {k: {s: _leaves(plan.stage(s), n) for s, n in there[k].items()} for k in there}
     _require_same(path, name, leaves)
-    return next(iter(there.values()))
+    first = next(iter(there))
+    return there[first], _cut(plan, first, name)
 
 
 def sources_of(plan: Plan, path: Path, above: Iterable[str] = ()) -> frozenset[str] | None:
     """Return the sources that a name means, None where it is one of the other names `above`.
 
-    Raises `ClaimProblem`.
+    What is read of a part counts for its whole: of both the whole alone. Raises `ClaimProblem`.
     """
     kind, name = _kind_and_name(path, (*SOURCE_KINDS, "stage") if above else SOURCE_KINDS)
     found = {k: s for k in SOURCE_KINDS if (s := _sources(plan, k, name))}
@@ -103,6 +108,20 @@ def _nodes(plan: Plan, kind: str, name: str) -> dict[str, frozenset[str]]:
     }
 
 
+def _cut(plan: Plan, kind: str, name: str) -> frozenset[str]:
+    """Return the stages with a replay that groups of this name or tag may have been cut from."""
+    if kind not in ("node", "tag"):
+        return frozenset()
+    trees = {s.name: [found for r in s.mixture.roots for found in r.paths()] for s in plan.stages}
+    is_of_groups = any(
+        node.children and _is_meant(plan, kind, name, path, node)
+        for tree in trees.values()
+        for path, node in tree
+    )
+    cut = (stage for stage, tree in trees.items() if any(node.is_cut for _, node in tree))
+    return frozenset(cut) if is_of_groups else frozenset()
+
+
 def _topmost(plan: Plan, kind: str, name: str, nodes: Iterable[Node], above: str) -> list[str]:
     found: list[str] = []
     for node in nodes:
@@ -122,29 +141,36 @@ def _is_meant(plan: Plan, kind: str, name: str, path: str, node: Node) -> bool:
         case "tag":
             return name in node.tags or (source is not None and name in source.tags)
         case "source":
-            return node.source == name
+            return source is not None and name in (source.name, source.whole)
         case _:
             return source is not None and source.modality == name
 
 
 def _leaves(stage: Stage, nodes: frozenset[str]) -> frozenset[str]:
     """Return the sources' nodes at or below these."""
-    return frozenset(
-        path
-        for root in stage.mixture.roots
-        for path, node in root.paths()
-        if not node.children and any(f"{path}/".startswith(f"{above}/") for above in nodes)
-    )
+    found: set[str] = set()
+
+    def descend(siblings: Iterable[Node], above: str, is_below: bool) -> None:
+        for node in siblings:
+            path = f"{above}/{node.name}" if above else node.name
+            counts = is_below or path in nodes
+            if counts and not node.children:
+                found.add(path)
+            descend(node.children, path, counts)
+
+    descend(stage.mixture.roots, "", False)
+    return frozenset(found)
 
 
 def _sources(plan: Plan, kind: str, name: str) -> frozenset[str]:
-    return frozenset(
-        source.name
+    found = {
+        source.name: source.whole
         for source in plan.sources.values()
         if (kind == "source" and source.name == name)
         or (kind == "tag" and name in source.tags)
         or (kind == "modality" and source.modality == name)
-    )
+    }
+    return frozenset(n for n, whole in found.items() if n == whole or whole not in found)
 
 
 def _known_of(plan: Plan, kind: str) -> list[str]:

@@ -24,6 +24,8 @@ class Shares:
     """The summed share of some nodes of every stage's mixture."""
 
     nodes: NodeSets
+    cut: frozenset[str]  # stages that cannot tell all of them
+    missing: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def values_of(plan: Plan, path: Path) -> Values:
     """Return what a path means in a plan. Raises `ClaimProblem`."""
     match path.names[0]:
         case "mix":
-            return Shares(nodes_of(plan, path))
+            return Shares(*nodes_of(plan, path), f"`{path.text}`")
         case "lr" | "loss" | "set":
             return _curves(plan, path)
         case "batch":
@@ -87,8 +89,8 @@ def stages_with(plan: Plan, values: Values) -> frozenset[str] | None:
             return None
         case Numbers(by_stage=found) | Curves(by_stage=found):
             return frozenset(found)
-        case Shares(nodes=nodes):
-            return frozenset(name for name, paths in nodes.items() if paths)
+        case Shares(nodes=nodes, cut=cut):
+            return cut.union(name for name, paths in nodes.items() if paths)
         case Batches():
             return frozenset(stage.name for stage in plan.stages)
         case _:
@@ -118,7 +120,9 @@ def form_on(values: Values, run: Run, atoms: Atoms) -> Form:
             return _known(value, missing)
         case Numbers(by_stage=found, missing=missing):
             return _known(found[run.stage.name], f"{missing} of stage `{run.stage.name}`")
-        case Shares(nodes=nodes):
+        case Shares(nodes=nodes, cut=cut, missing=missing):
+            if run.stage.name in cut:
+                raise Unknown(f"{missing} in the long replay of stage `{run.stage.name}`")
             return polynomial(_share(run, nodes[run.stage.name]))
         case Batches(field=name):
             step = min(run.first, run.stage.steps - 1)
