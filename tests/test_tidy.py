@@ -56,6 +56,7 @@ def test_spaces_and_blank_lines(text: str, new: str) -> None:
     "text",
     [
         "a:    {x: 1,   y: 20}\nlong: {x: 100, y: 3}\n",
+        "a:    {x: 1}\nverylong: {x: 2}\nlong: {x: 3}\n",
         "a:    {x:   1, y: 2}\nlong: {x: 100, y: 3}\n",
         "a: 1       # one\nbb: 2      # two\n\nccc: 333   # three\n",
         "a: 1\n# of b\nb:\n  c: 1\n  # of d\n  d: 1\n  # behind d\n# of e\ne: 1\n# the end\n",

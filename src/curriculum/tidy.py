@@ -7,6 +7,7 @@ or of comments. Values, comments, their order and the breaks of lines stay as th
     text --scan--> tokens --tidy_lines--> lines, their depth --> text, until it comes to rest
 """
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -16,6 +17,9 @@ from curriculum.source_map import Token, read_text, scan
 from curriculum.tidy_lines import Line, lines_of
 
 _MOST_PASSES = 20
+_NEAR = 4
+"""Rows above and below with which a row may make a column: one of them may be too long for it."""
+
 _BREAK = re.compile("\r(?!\n)|[\x85\u2028\u2029]")
 _NUMBER = re.compile(r"[-+.]*\d")
 _OPENING = ("FlowMappingStart", "FlowSequenceStart")
@@ -108,9 +112,13 @@ def _ends_in_block(text: str, tokens: Sequence[Token]) -> bool:
 
 
 def _neighbours(rows: Sequence[Line], at: int) -> tuple[Line, ...]:
-    """Return the rows above and below that begin in the same column."""
-    near = [rows[i] for i in (at - 1, at + 1) if 0 <= i < len(rows)]
-    return tuple(row for row in near if row.column == rows[at].column)
+    """Return the next rows above and below, as far as they begin in the same column."""
+    above, below = rows[max(0, at - _NEAR) : at], rows[at + 1 : at + 1 + _NEAR]
+    same = [
+        itertools.takewhile(lambda row: row.column == rows[at].column, side)
+        for side in (reversed(above), below)
+    ]
+    return tuple(itertools.chain(*same))
 
 
 def _written(line: Line, near: Sequence[Line], columns: dict[int, int]) -> str:
