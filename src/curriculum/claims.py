@@ -1,4 +1,4 @@
-"""Claims of `require` as trees: what may stand in one, in which units, each part with its place
+"""Claims of `require` as trees: their words and units, each with its place
 
 Nothing here knows a plan: `check/claim_values.py` says what a path is worth in one.
 """

@@ -1,4 +1,4 @@
-"""Claims of `require`: read for their grammar; `check/` proves them on the compiled plan"""
+"""Claims of `require`: read for their grammar; `check/` proves them"""
 
 from curriculum.claims import AMOUNTS, paths_of
 from curriculum.claims_text import parse_claim

@@ -1,4 +1,4 @@
-"""Marks within a compiled stage: the first step that starts at or after one"""
+"""Marks within a compiled stage: the first step at or after one"""
 
 from math import ceil
 

@@ -1,4 +1,4 @@
-"""The lines of a plan's text: how deep each stands, and the tokens and the comment in it"""
+"""The lines of a plan's text: how deep each stands, its tokens, its comment"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What the names of a claim mean in one plan: nodes, tags, sources, modalities, stages
+"""What names of a claim mean in a plan: nodes, tags, sources, stages
 
 A name may mean several of these as long as it means the same documents; else the claim says which:
 `mix.tag.web`, `tokens.stage.web`.

@@ -1,4 +1,4 @@
-"""What a path of a claim is worth that no step changes: amounts, epochs, RoPE"""
+"""What no step changes of a claim's paths: amounts, epochs, RoPE"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass

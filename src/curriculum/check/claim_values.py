@@ -1,4 +1,4 @@
-"""What a path of a claim is worth: one number, one a stage, or a form on every run of steps
+"""What a path of a claim is worth: numbers, or forms on runs of steps
 
 `values_of` finds what a path means in a plan, once; `breaks` cuts a stage where its form changes,
 and `form_on` gives it between two such cuts.

@@ -1,4 +1,4 @@
-"""What a claim's side is on a run of steps: a quotient of polynomials in the step and in curves
+"""A claim's side on a run of steps: polynomials in the step and in curves
 
 Shares, batches, amounts and linear pieces are polynomials in the step j = step - first, exact. What
 is left (a cosine, a root) is an atom: a piece of a curve with its height taken out, which rises or

@@ -1,4 +1,4 @@
-"""Exact polynomials in the steps of a run: where one first breaks a comparison with 0
+"""Exact polynomials in steps: where one first breaks a comparison
 
 A polynomial is the tuple of its coefficients, p(j) = sum_k c_k j^k over the steps j = 0 .. n - 1.
 Between its turns it rises or falls, so that the ends of each such part decide.

@@ -1,4 +1,4 @@
-"""`curriculum fmt`: plan files in their canonical layout, every value and comment kept"""
+"""`curriculum fmt`: plan files in their canonical layout"""
 
 import difflib
 import json
