@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from curriculum.cli.main import app
+from curriculum.cli.main import app_for
 from curriculum.compile import Compiled, compile_text
 from curriculum.cost import known_flops, stage_flops, without_attention
 from curriculum.lock import read_lock, with_digests, write_lock
@@ -198,7 +198,7 @@ def test_a_lock_holds_the_module_and_its_digest_covers_it(module: str) -> None:
 def test_the_plan_as_json_says_what_modules_are(tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
     file.write_text(small(("{preset: moonlight-proxy}", COUNTED % "200_064")))
-    done = CliRunner().invoke(app, ["plan", str(file), "--format", "json"])
+    done = CliRunner().invoke(app_for(["plan"]), ["plan", str(file), "--format", "json"])
     assert json.loads(done.stdout)["modules"] == {
         "llm": {
             "preset": None,

@@ -1,9 +1,10 @@
 """Budgets in passes over the mixture, and up to a mark on the path"""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from math import ceil, floor
+from typing import NamedTuple
 
 from curriculum.compile_state import Draft, State
 from curriculum.nodes import UNSCALED
@@ -13,16 +14,14 @@ from curriculum.units import Amount, count_in_words, rounded_in_words
 from curriculum.usage import positions_per_token
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What a stage asks for, through the proxy's scale and without."""
 
     tokens: int
     full_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
-class Behind:
+class Behind(NamedTuple):
     """What the counted module has been asked to read before a stage, along its own chain."""
 
     tokens: int = 0

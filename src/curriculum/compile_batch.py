@@ -1,7 +1,7 @@
 """Sequences and context of every step of a stage, as it says them or as they were left"""
 
-from dataclasses import dataclass
 from math import floor
+from typing import NamedTuple
 
 from curriculum.batch import BatchPiece
 from curriculum.compile_ramp import Climb, Sides, climb_of, start_of
@@ -11,8 +11,7 @@ from curriculum.errors import Span
 from curriculum.spec import BatchSpec, Quantity, RampSpec, StageSpec
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """Sequences of a piece of the batch, at its start if it is a ramp; context; and its mark."""
 
     batch_seqs: int

@@ -5,8 +5,8 @@ share of its stage.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import ceil
+from typing import NamedTuple
 
 from curriculum.batch import Batch, Ramp, RampShape, lay_out
 from curriculum.batch import Entry as Marked
@@ -19,8 +19,7 @@ from curriculum.spec import Quantity, StageSpec
 from curriculum.units import LARGEST, count_in_words, decimal_words, rounded_in_words
 
 
-@dataclass(frozen=True, slots=True)
-class Laid:
+class Laid(NamedTuple):
     """The batch and the steps of a stage, through the proxy's scale and without."""
 
     budget: Budget

@@ -1,7 +1,7 @@
 """The order of the stages: parents first, and every ring of stages that follow themselves"""
 
 from collections import deque
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from curriculum.compile_state import State
 from curriculum.errors import Related, Span
@@ -9,8 +9,7 @@ from curriculum.graph import ancestors_of, sorted_stages
 from curriculum.spec import MixSpec, StageSpec
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(NamedTuple):
     """Why a stage comes after another, and where it says so."""
 
     kind: str

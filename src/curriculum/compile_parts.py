@@ -106,12 +106,12 @@ def _part(state: State, spec: SourceSpec, wholes: Mapping[str, Source]) -> Sourc
 def provenance_of(state: State) -> tuple[Provenance, ...]:
     """List every value that is assumed, derived, in conflict, unknown or a default."""
     found = []
-    covered: list[str] = []
+    covered: tuple[str, ...] = ()  # how what the last tag covers begins: it comes right after it
     for path, node in walk(state.spec.root):
-        if any(path.startswith(f"{c}.") or path.startswith(f"{c}[") for c in covered):
+        if path.startswith(covered):
             continue
         if node.tag is not None:
-            covered.append(path)
+            covered = (f"{path}.", f"{path}[")
             found.append(Provenance(node.tag, path, shown(node), node.span))
         elif isinstance(node, Scalar) and node.text == "unknown":
             found.append(Provenance("unknown", path, "unknown", node.span))

@@ -1,6 +1,6 @@
 """The ramps of a batch: their ends are whole levels apart, or they are refused"""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from curriculum.batch import MOST_LEVELS, BatchPiece
 from curriculum.compile_size import kept_seqs, seqs_of
@@ -9,8 +9,7 @@ from curriculum.errors import Span
 from curriculum.spec import Quantity, RampSpec, Word
 
 
-@dataclass(frozen=True, slots=True)
-class Climb:
+class Climb(NamedTuple):
     """Where a ramp goes, in levels of `by_seqs`, and the place that says so."""
 
     last_seqs: int
@@ -19,8 +18,7 @@ class Climb:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Sides:
+class Sides(NamedTuple):
     """What a ramp may start from: what the ancestor left, and what the piece before ended with."""
 
     left: BatchPiece | None

@@ -55,7 +55,7 @@ def stretching(
     if ride.with_batch == how.with_batch:  # it is multiplied anew
         last = parent.batch.piece_at(min(before.steps, parent.steps - 1))
         left = _times(left, 1 / ride.factor(last.tokens_per_step))
-    return replace(ground, begin=at, left=left)
+    return ground._replace(begin=at, left=left)
 
 
 def with_batch(curve: Curve, draft: Draft, how: Ride) -> Curve:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from operator import is_
+from typing import NamedTuple
 
 from curriculum.batch import Batch
 from curriculum.curve import constant
@@ -24,8 +25,7 @@ MAX_LEVELS = 16
 Roots = tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Settled:
+class _Settled(NamedTuple):
     """What is known of a node whose ratio, and every ratio below it, is one number."""
 
     node: Node  # kept alive: nodes are looked up by identity

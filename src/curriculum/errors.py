@@ -8,9 +8,10 @@ ValueProblem (ValueError)  a text that is no value, raised by leaves, placed by 
   ClaimProblem             a text that is no claim, with the part of it that is wrong
 """
 
-import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Severity(StrEnum):
@@ -21,8 +22,7 @@ class Severity(StrEnum):
     INFO = "info"
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A place in a file: lines and columns from 1, in characters, the end exclusive."""
 
     file: str
@@ -49,8 +49,7 @@ class Span:
         return Span(self.file, self.line, first + start, self.line, first + max(end, start + 1))
 
 
-@dataclass(frozen=True, slots=True)
-class Related:
+class Related(NamedTuple):
     """A second place that a finding speaks of."""
 
     message: str
@@ -119,6 +118,17 @@ class ClaimProblem(ValueProblem):
         ValueProblem.__init__(self, message, help)
 
 
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> list[str]:
+    """Return the one known word that is most like a word, if any is like it at all.
+
+    >>> nearest("cosin", ["cosine", "linear"]), nearest("x", ["linear"])
+    (['cosine'], [])
+    """
+    from difflib import get_close_matches  # 1 ms, and only mistakes need it
+
+    return get_close_matches(word, list(known), n=1, cutoff=cutoff)
+
+
 def did_you_mean(word: str, known: "list[str] | tuple[str, ...]") -> str | None:
     """Say what may have been meant, or list what there is.
 
@@ -127,7 +137,7 @@ def did_you_mean(word: str, known: "list[str] | tuple[str, ...]") -> str | None:
     >>> did_you_mean("x", ["cosine", "linear"])
     'known: cosine, linear'
     """
-    close = difflib.get_close_matches(word, list(known), n=1)
+    close = nearest(word, known)
     if close:
         return f"did you mean `{close[0]}`?"
     if not known:

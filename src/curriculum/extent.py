@@ -1,10 +1,9 @@
 """How far each piece of a curve reaches on its clock, in tokens or in steps"""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from curriculum.clock import Position, Rider, rider_at, scaled_step, steps_at, tokens_at
 from curriculum.curve import ClockUnit, Piece
@@ -22,8 +21,7 @@ class Refused(Exception):
     """The curve cannot be laid out; the reason was reported."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
+class Ground(NamedTuple):
     """What a curve is laid on: the riders of a clock up to a stage, and where the clock ends."""
 
     chain: tuple[Rider, ...]
@@ -58,8 +56,7 @@ class Ground:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(NamedTuple):
     """A piece's unit, start and end on the clock, and the position after it, if it ends."""
 
     unit: ClockUnit

@@ -147,8 +147,7 @@ def _set(root: Map, setting: str, problems: list[Diagnostic]) -> Map:
 def _moved(span: Span, name: int) -> Span:
     """Return a span of the value's text as a span of the whole setting, `name` being as long."""
     by = name + 1 - len(_VALUE)
-    return replace(
-        span,
+    return span._replace(
         column=max(1, span.column + (by if span.line == 1 else 0)),
         end_column=max(1, span.end_column + (by if span.end_line == 1 else 0)),
     )

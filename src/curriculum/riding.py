@@ -1,9 +1,9 @@
 """Curves on their clocks: pieces as written become pieces in one stage's own coordinates"""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
-from typing import cast
+from typing import NamedTuple, cast
 
 from curriculum.clock import Position, Rider, rider_at
 from curriculum.curve import ClockUnit, Curve, Piece, Shape
@@ -14,8 +14,7 @@ from curriculum.spec import CurveSpec, Number, PieceSpec, Quantity
 from curriculum.units import rounded_in_words
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """How the values of a curve are read.
 
     `current` says what `from: current` stands for, at its place, and raises `Refused` where that is

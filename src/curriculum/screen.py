@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from curriculum.composed import ComposedStage, Share
 from curriculum.cost import CONVENTION, known_flops, stage_flops, without_attention
@@ -23,8 +23,7 @@ NAME_WIDTH = 11  # a longer name stands on a line of its own
 BATCH_WIDTH = 11
 
 
-@dataclass(frozen=True, slots=True)
-class LrFigures:
+class LrFigures(NamedTuple):
     """The learning rate of a target at the stage's start, at its peak and at its end."""
 
     start: float | None
@@ -32,8 +31,7 @@ class LrFigures:
     end: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(NamedTuple):
     """What is told of a stage beside its sizes."""
 
     lr: dict[str, LrFigures]

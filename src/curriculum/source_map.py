@@ -1,7 +1,7 @@
 """YAML text to values with the span of every key and value, in one pass over the events"""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -231,7 +231,7 @@ class _Reader:
 
     def _until(self, span: Span, event: Any) -> Span:
         end = event.end_mark
-        return replace(span, end_line=end.line + 1, end_column=end.column + 1)
+        return span._replace(end_line=end.line + 1, end_column=end.column + 1)
 
     def _syntax(self, error: yaml.YAMLError) -> FindingsError:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)

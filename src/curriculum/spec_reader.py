@@ -1,13 +1,12 @@
 """The reader of what a person wrote: words, numbers and amounts, with every problem noted"""
 
-import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TypeVar
 
-from curriculum.errors import Diagnostic, Related, Span, ValueProblem, did_you_mean
+from curriculum.errors import Diagnostic, Related, Span, ValueProblem, did_you_mean, nearest
 from curriculum.nodes import UNSCALED, Map, Node, Scalar, Seq, agreed
 from curriculum.spec import Number, Point, Quantity, Word
 from curriculum.units import Amount, parse_amount, parse_mark, parse_number
@@ -23,7 +22,7 @@ _SUFFIXED = re.compile(r"[0-9][0-9._]*\s*(Ki|Mi|Gi|Ti|K|M|B|T)")
 def is_misspelt(root: Map, section: str) -> bool:
     """Say whether a key that the language does not have was meant for a section of the plan."""
     others = [key.text for key, _ in root.entries if key.text not in PLAN]
-    return bool(difflib.get_close_matches(section, others, n=1, cutoff=0.75))
+    return bool(nearest(section, others, cutoff=0.75))
 
 
 @dataclass(slots=True)

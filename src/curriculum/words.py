@@ -5,12 +5,11 @@ turns into JSON Schema and that errors show to the reader.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """A key: what it takes, and what it means in one sentence."""
 
     takes: str
@@ -345,8 +344,7 @@ OPTIMIZER_FIXED = ("nesterov", "ns_steps")
 """What no curve can change; every other value may run over the steps of the optimizer's state."""
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(NamedTuple):
     """Which values a number may have, and these in words."""
 
     words: str

@@ -6,12 +6,12 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from curriculum.cli.simulate import SimulateCommand, command, with_plot_value
+from curriculum.cli.simulate import CommandLine, command, with_plot_value
 from curriculum.errors import CurriculumError, FindingsError
 
 PLAN = Path(__file__).parents[2] / "plans" / "kimi-vl.yaml"
 app = typer.Typer()
-app.command("simulate", cls=SimulateCommand)(command)
+app.command("simulate", cls=CommandLine)(command)
 
 
 def run(*args: object) -> Result:

@@ -1,8 +1,9 @@
 """What no step changes of a claim's paths: amounts, epochs, RoPE"""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from curriculum.check.claim_names import sources_of
 from curriculum.claims import Path
@@ -12,16 +13,14 @@ from curriculum.plan import Plan, Stage
 from curriculum.usage import tokens_asked
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(NamedTuple):
     """One number of the whole plan; None: unknown, and why."""
 
     value: Fraction | None
     missing: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
+class Numbers(NamedTuple):
     """One number for each stage that has it; None where it is unknown."""
 
     by_stage: Mapping[str, Fraction | None]

@@ -1,10 +1,10 @@
 """The claims of `require`, proved on every step that they speak of"""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from curriculum.check import forms
 from curriculum.check.claim_values import (
@@ -64,8 +64,7 @@ def _place(claim: Claim, start: int, end: int) -> Span | None:
     return claim.place.part(claim.text, start, end) if claim.place else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
+class _Question(NamedTuple):
     """One relation of a claim, and what its paths mean in the plan."""
 
     plan: Plan

@@ -5,9 +5,8 @@ and `form_on` gives it between two such cuts.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from curriculum.check.claim_names import NodeSets, nodes_of
 from curriculum.check.claim_numbers import Number, Numbers, numbers_of
@@ -19,8 +18,7 @@ from curriculum.errors import ClaimProblem, did_you_mean
 from curriculum.plan import Plan, Stage
 
 
-@dataclass(frozen=True, slots=True)
-class Shares:
+class Shares(NamedTuple):
     """The summed share of some nodes of every stage's mixture."""
 
     nodes: NodeSets
@@ -28,16 +26,14 @@ class Shares:
     missing: str
 
 
-@dataclass(frozen=True, slots=True)
-class Curves:
+class Curves(NamedTuple):
     """A curve of every stage that has it; None where it is unknown."""
 
     by_stage: Mapping[str, Curve | None]
     missing: str
 
 
-@dataclass(frozen=True, slots=True)
-class Batches:
+class Batches(NamedTuple):
     """Tokens or sequences of a step, or its context."""
 
     field: str  # tokens_per_step, batch_seqs, seq_len
@@ -49,8 +45,7 @@ FEW_CUTS = 8
 Values = Number | Numbers | Shares | Curves | Batches
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """Steps of a stage from `first` to `end`, or (with `is_end`) the boundary after its last."""
 
     stage: Stage

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import log
+from typing import NamedTuple
 
 from curriculum.batch import Batch
 from curriculum.check import polynomials
@@ -22,8 +23,7 @@ _PRODUCTS = ("exponential", "rsqrt", "inverse", "half_life")
 """Shapes whose error in the last place is one of the value, not of the ends."""
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(NamedTuple):
     """What a piece reads at a step of the run: it begins at `first` and moves by `per_step`.
 
     Where the run has batches of several sizes, `batch` is what tells its tokens, and `first` the
@@ -45,8 +45,7 @@ class Clock:
         return self.first + j * self.per_step
 
 
-@dataclass(frozen=True, slots=True)
-class Atom:
+class Atom(NamedTuple):
     """A piece of a curve over a run, on its clock."""
 
     piece: Piece
@@ -82,8 +81,7 @@ Terms = Mapping[tuple[int, ...], Poly]
 """Products of atoms (by number, sorted, each as often as it stands) with their coefficients."""
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(NamedTuple):
     """A quotient of polynomials in j and atoms; `is_curve` where floats are behind it."""
 
     over: Terms
@@ -100,9 +98,9 @@ class Atoms:
     def form(self, piece: Piece, clock: Clock, steps: int) -> Form:
         """Return a piece of a curve as a form on a run of so many steps."""
         if piece.end is not None and clock.at(0) >= piece.end:
-            return replace(constant(piece.b), is_curve=True)
+            return constant(piece.b)._replace(is_curve=True)
         if piece.shape == "constant":
-            return replace(constant(piece.a), is_curve=True)
+            return constant(piece.a)._replace(is_curve=True)
         if piece.shape == "linear" and clock.batch is None:
             samples = [piece.exact(clock.at(j)) for j in range(min(2, steps))]
             return Form({(): polynomials.through(samples)}, _ONE, True)

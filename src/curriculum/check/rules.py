@@ -6,15 +6,14 @@ command, the tests and `explain` read, the docstring of a rule is its sentence.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from curriculum.check import claim_rules, clock_rules, data_rules, model_rules
 from curriculum.errors import Diagnostic, Severity
 from curriculum.plan import Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """One rule: its code, its sentence, how bad its worst finding is, and the function."""
 
     code: str

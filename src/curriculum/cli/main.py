@@ -1,34 +1,42 @@
 """The `curriculum` command: commands, exit codes, and one JSON document whatever happens"""
 
+import gc
 import json
 import os
 import sys
+from importlib import import_module
 from io import TextIOWrapper
 from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
-from curriculum.cli import at, audit, check, doctor, fmt, plan, schema, simulate, train
 from curriculum.errors import CurriculumError, Diagnostic, FindingsError
 from curriculum.findings import finding_json, text_of
 
-app = typer.Typer(
-    name="curriculum",
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="Plan, simulate, train and audit multi-stage training curricula.",
-)
-app.command("plan")(plan.command)
-app.command("check")(check.command)
-app.command("at")(at.command)
-app.command("simulate", cls=simulate.SimulateCommand)(simulate.command)
-app.command("train")(train.command)
-app.command("audit")(audit.command)
-app.command("schema")(schema.command)
-app.command("doctor")(doctor.command)
-app.command("fmt")(fmt.command)
+COMMANDS = ("plan", "check", "at", "simulate", "train", "audit", "schema", "doctor", "fmt")
+SHORT = ("plan", "at", "schema", "fmt")
+"""Commands that are over in a moment: what they leave behind need not be collected."""
+
+
+def app_for(arguments: list[str]) -> typer.Typer:
+    """Return the command line with the command that is asked for, or with all of them.
+
+    Whoever plans does not wait for the imports of the other commands.
+    """
+    app = typer.Typer(
+        name="curriculum",
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        help="Plan, simulate, train and audit multi-stage training curricula.",
+    )
+    app.callback()(_root)
+    asked = arguments[:1] if arguments and arguments[0] in COMMANDS else COMMANDS
+    for name in asked:
+        module = import_module(f"curriculum.cli.{name}")
+        app.command(name, cls=getattr(module, "CommandLine", None))(module.command)
+    return app
 
 
 def _version(value: bool) -> None:
@@ -39,7 +47,6 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
@@ -53,12 +60,14 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a plan may hold what a terminal lacks
+    if sys.argv[1:2] and sys.argv[1] in SHORT:
+        gc.disable()
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; errors are sentences, never tracebacks."""
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(app_for(arguments))
     try:
         code = command.main(arguments or ["--help"], prog_name="curriculum", standalone_mode=False)
         sys.stdout.flush()

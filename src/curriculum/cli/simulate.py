@@ -23,7 +23,7 @@ PLAN_ENDINGS = (".yaml", ".yml", ".json")
 FALLBACK_SIZE = (100, 24)  # columns and lines where there is no terminal
 
 
-class SimulateCommand(TyperCommand):
+class CommandLine(TyperCommand):
     """The command line of `simulate`, in which `--plot` may stand without a value.
 
     `--plot run.png` names a picture, `--plot` alone means the terminal. The word behind `--plot` is

@@ -9,12 +9,12 @@ and a dense decoder of 2M in the place of the LLM with experts.
 """
 
 import dataclasses
-import difflib
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any
 
+from curriculum.errors import nearest
 from curriculum.models.counted_shape import CountedShape, fields_of
 from curriculum.models.dense_shape import DenseDecoderShape
 from curriculum.models.published_llms import LLMS
@@ -183,7 +183,7 @@ def shape_of(preset: str, overrides: Mapping[str, object]) -> Shape:
     2
     """
     if preset not in PRESETS:
-        near = difflib.get_close_matches(preset, PRESETS, n=1)
+        near = nearest(preset, PRESETS)
         hint = f"did you mean {near[0]!r}?" if near else "there are " + ", ".join(PRESETS)
         raise ValueError(f"unknown preset {preset!r}: {hint}")
     base = PRESETS[preset]
@@ -203,7 +203,7 @@ def counted_shape(kind: str, said: Mapping[str, object]) -> CountedShape:
     456000000000
     """
     if kind not in KINDS:
-        near = difflib.get_close_matches(kind, KINDS, n=1)
+        near = nearest(kind, KINDS)
         hint = f"did you mean {near[0]!r}?" if near else "there are " + ", ".join(KINDS)
         raise ValueError(f"unknown kind {kind!r}: {hint}")
     values = _values(f"a {kind} known by counts", CountedShape, fields_of(kind), said)
@@ -220,7 +220,7 @@ def _values(
     values: dict[str, Any] = {}
     for name, value in said.items():
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+            near = nearest(name, known)
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise ValueError(
                 f"{what} has no field {name!r}: {hint}its fields are " + ", ".join(known)
