@@ -73,6 +73,7 @@ def test_the_contexts_grow_to_128k(plan: Plan) -> None:
 def test_the_anneal_is_three_steps_to_0(plan: Plan) -> None:
     anneal = plan.stage("anneal")
     peak = anneal.at(0).lr["llm"]
+    assert peak is not None
     assert peak == plan.stage("long-128k").at(8941).lr["llm"]
     left = [1 - Fraction(s * 16 * MI, 40_000_000) for s in (1, 2)]
     found = [anneal.at(s).lr["llm"] for s in (1, 2, 3)]
