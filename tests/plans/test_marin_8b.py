@@ -78,7 +78,9 @@ def test_kestrel_decays_a_tenth_of_every_cycle(plan: Plan) -> None:
 
 def test_the_learning_rate_cools_reheats_and_cools_deeper(plan: Plan) -> None:
     def rate(name: str, step: int) -> float:
-        return plan.stage(name).at(step).lr["llm"]
+        found = plan.stage(name).at(step).lr["llm"]
+        assert found is not None
+        return found
 
     assert [rate("ocelot", s) for s in (0, 80_500)] == [1.7e-3, 1.7e-3]
     jellyfish = [rate("jellyfish", s) for s in (0, 39_750, 79_500)]
