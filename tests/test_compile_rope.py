@@ -183,7 +183,7 @@ def test_what_is_told_of_a_rope() -> None:
         (scaled(**{**YARN, "original": 1}), "wrong-value", "`original` is at least 2 tokens"),
         (scaled(**{**YARN, "original": "4K"}), "wrong-value", "`4K` is 4000"),
         (scaled(**{**YARN, "beta_slow": 40}), "wrong-value",
-         "`beta_slow` is not below `beta_fast`: both are turns in `original` tokens"),
+         "`beta_slow` is above `beta_fast`: both are turns in `original` tokens"),
         (scaled(**{**YARN, "beta_slow": 0}), "wrong-value", "`beta_slow` is greater than 0"),
         (scaled(**{**YARN, "factor": "unknown"}), "rope-unknown",
          "a stage cannot be compiled without its RoPE"),

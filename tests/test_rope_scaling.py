@@ -80,7 +80,7 @@ class TestTransformers:
         require_equal(Ntk(F(factor)), base, head_dim, their)
 
     @pytest.mark.parametrize("original", [256, 4096, 8192])
-    @pytest.mark.parametrize(("fast", "slow"), [(32, 1), (16, 2), (1000, "0.001")])
+    @pytest.mark.parametrize(("fast", "slow"), [(32, 1), (16, 2), (1000, "0.001"), (1, 1)])
     def test_yarn(
         self, base: int, head_dim: int, factor: str, original: int, fast: int, slow: int
     ) -> None:
@@ -164,7 +164,7 @@ def test_a_factor_of_1_changes_nothing() -> None:
 
 
 def test_what_no_formula_takes_is_refused() -> None:
-    with pytest.raises(ValueProblem, match="`beta_slow` is not below `beta_fast`"):
+    with pytest.raises(ValueProblem, match="`beta_slow` is above `beta_fast`"):
         Yarn(F(2), 4096, F(1), F(32))
     with pytest.raises(ValueProblem, match="`low_freq_factor` is not below `high_freq_factor`"):
         Llama3(F(2), F(4), F(4), 8192)

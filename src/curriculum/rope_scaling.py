@@ -169,9 +169,9 @@ class Yarn(Scaling):
     attention_factor: Fraction | None = None
 
     def __post_init__(self) -> None:
-        if self.beta_slow >= self.beta_fast:
+        if self.beta_slow > self.beta_fast:  # equal in Kimi K2's: the ramp is one pair wide
             raise ValueProblem(
-                "`beta_slow` is not below `beta_fast`: both are turns in `original` tokens",
+                "`beta_slow` is above `beta_fast`: both are turns in `original` tokens",
                 "beta_fast: 32, beta_slow: 1",
             )
 
