@@ -51,6 +51,18 @@ def test_a_reshaped_module_keeps_its_sizes_and_is_counted_and_priced_with_them()
     assert plan_of(smaller).stage("base").digest == plan.stage("base").digest
 
 
+def test_a_preset_known_by_counts_is_reshaped_by_its_counts() -> None:
+    stage = {k: v for k, v in FIRST.items() if k != "set"}
+    grown = {**AFTER, "reshape": {"llm": {"vocab": 257_152, "params": 2_508_531_712}}}
+    plan = plan_of({"base": stage, "next": grown}, modules={"llm": {"preset": "gemma-2b"}})
+    shape = plan.shape_of(plan.stage("next"), "llm")
+    assert (shape.num_params(), plan.modules["llm"].shape.num_params()) == (
+        2_508_531_712,
+        2_506_172_416,
+    )
+    assert again(plan).stages == plan.stages
+
+
 def test_one_module_may_be_reshaped_again_and_back() -> None:
     plan = plan_of(
         {

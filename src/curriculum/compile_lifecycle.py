@@ -12,6 +12,7 @@ from curriculum.compile_state import Draft, Kept, State
 from curriculum.errors import Related, Span, did_you_mean
 from curriculum.lifecycle import Field, Lifecycle
 from curriculum.models.adapters import PART, Adapter, takes_adapter
+from curriculum.models.counted_shape import CountedShape
 from curriculum.models.presets import counted_shape, shape_of
 from curriculum.models.shapes import Shape, part_of
 from curriculum.plan import Module, Start
@@ -68,7 +69,7 @@ def shape_in(state: State, module: str, sizes: Mapping[str, Mapping[str, Field]]
 def _resized(module: Module, sizes: Mapping[str, Field]) -> Shape:
     """Return the shape of a module with some sizes replaced; ValueError says what does not fit."""
     whole: Any = module.shape  # each kind of shape is a dataclass, their common face is not
-    if module.preset is not None:
+    if module.preset is not None and not isinstance(whole, CountedShape):
         return shape_of(module.preset, {**asdict(whole), **sizes})
     said = {n: x for n, x in asdict(whole).items() if n != "kind" and x is not None}
     return counted_shape(module.shape.kind, {**said, **sizes})
