@@ -1,5 +1,6 @@
 """What every stage and all its ancestors ask of every source: tokens and epochs, exactly"""
 
+from collections.abc import Mapping
 from fractions import Fraction
 
 from curriculum.models.flops import patches_per_position
@@ -9,7 +10,7 @@ from curriculum.plan import Plan, Source, Stage
 Counts = dict[str, Fraction | None]
 
 
-def tokens_asked(plan: Plan, on_path: bool = False) -> dict[str, Counts]:
+def tokens_asked(plan: Plan, on_path: bool = False) -> Mapping[str, Counts]:
     """Return, by stage, the tokens of each of its sources that it and its ancestors ask for.
 
     Every ancestor counts once, up to the step it was left at, without what rounding to whole steps
@@ -18,6 +19,16 @@ def tokens_asked(plan: Plan, on_path: bool = False) -> dict[str, Counts]:
     What is read of a part of a source is read of the whole, too. `on_path`: also of the sources
     that only its ancestors read.
     """
+    if on_path not in _last or _last[on_path][0] is not plan:
+        _last[on_path] = plan, _tokens_asked(plan, on_path)
+    return _last[on_path][1]
+
+
+_last: dict[bool, tuple[Plan, Mapping[str, Counts]]] = {}
+"""What was told of the last plan, a frozen value: rules, claims and the screen ask it alike."""
+
+
+def _tokens_asked(plan: Plan, on_path: bool) -> dict[str, Counts]:
     asked: dict[tuple[str, int], Counts] = {}
     before: dict[str, Counts] = {}
     totals: dict[str, Counts] = {}
