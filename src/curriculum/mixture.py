@@ -130,6 +130,11 @@ class Mixture:
         segment = self.segment_at(min(step, self.steps - 1))
         return {name: self._ideal(segment, name, step) for name in segment.sources}
 
+    @property
+    def is_constant(self) -> bool:
+        """Say whether every share is the same at every step."""
+        return len(self.segments) == 1 and not _degree(self.roots, 0)
+
     def part_of(self, segment: Segment, share: Polynomial, step: int | None = None) -> Fraction:
         """Return the exact tokens of a share in a segment, all of them or before a step."""
         end = segment.end_step if step is None else min(step, segment.end_step)
@@ -159,6 +164,9 @@ class Mixture:
 
     def ideal_tokens(self, step: int) -> dict[str, Fraction]:
         """Return the ideal number of tokens of every source before a step, exactly."""
+        if len(self.segments) == 1:
+            only = self.segments[0]
+            return {name: self.part_of(only, share, step) for name, share in only.sources.items()}
         if self._seq_len is not None:
             return {name: seqs * self._seq_len for name, seqs in self.ideal_seqs(step).items()}
         totals = dict.fromkeys(self.sources, ZERO)
@@ -171,6 +179,9 @@ class Mixture:
 
     def asked_tokens(self, step: int) -> dict[str, Fraction]:
         """Return `ideal_tokens` without what rounding the budget up to whole steps added."""
+        if step >= self.steps and self.is_constant:
+            read = min(self.end_tokens, self.batch.tokens_before(self.steps))
+            return {name: x.part(1, read) for name, x in self.segments[0].sources.items()}
         totals = self.ideal_tokens(step)
         over = self.batch.tokens_before(self.steps) - self.end_tokens
         if step >= self.steps and over > 0:
@@ -190,8 +201,8 @@ class Mixture:
 
     def _ideal(self, segment: Segment, name: str, step: int) -> Fraction:
         seqs = self.batch.seqs_before(step) - self.batch.seqs_before(segment.first_step)
-        steps = step - segment.first_step
-        return segment.seqs_before[name] + segment.sources[name].part(steps, seqs)
+        part = segment.sources[name].part(step - segment.first_step, seqs)
+        return segment.seqs_before[name] + part if segment.first_step else part
 
     def _cut(self) -> Iterator[Segment]:
         before = dict.fromkeys(self.sources, ZERO)
