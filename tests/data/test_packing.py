@@ -36,6 +36,30 @@ def test_exact_fill_cuts_no_more_than_once_a_row(lengths: list[int], seq_len: in
     assert sum(len(row) for row in rows) <= len(spans) + len(rows)
 
 
+def filled_by_definition(spans: list[Span], seq_len: int) -> list[tuple[Span, ...]]:
+    """The largest span that fits, else the longest, cut; the first of equals. By looking at all."""
+    rows = []
+    while spans:
+        row, room = [], seq_len
+        while room:
+            sizes = [end - start for _, start, end in spans]
+            at = sizes.index(max([n for n in sizes if n <= room] or sizes))
+            doc, start, end = spans[at]
+            middle = min(end, start + room)
+            row.append(Span(doc, start, middle))
+            spans[at : at + 1] = [Span(doc, middle, end)] if middle < end else []
+            room -= middle - start
+        rows.append(tuple(row))
+    return rows
+
+
+@given(LENGTHS, st.integers(1, 30))
+def test_exact_fill_is_what_it_says(lengths: list[int], seq_len: int) -> None:
+    lengths.append(-sum(lengths) % seq_len)
+    spans = [span for span in whole(lengths) if span.end]
+    assert exact_fill(spans, seq_len) == filled_by_definition(list(spans), seq_len)
+
+
 def test_exact_fill_cuts_the_longest_and_leaves_what_fits_whole() -> None:
     rows = exact_fill(whole([10, 6, 6, 6, 6, 3, 3]), 10)
     cuts = {

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curriculum.data.permute import derive_key, permute
-from curriculum.data.permute_many import permute_many
+from curriculum.data.permute_many import permutation, permute_many
 
 
 @settings(max_examples=60, deadline=None)
@@ -21,6 +21,12 @@ def test_one_by_one_equals_many_at_once(data: st.DataObject, n: int, key: int) -
     indices = data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=9))
     many = permute_many(key, n, np.array(indices, dtype=np.int64))
     assert many.tolist() == [permute(key, n, i) for i in indices]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 1100), st.integers(0, 2**256 - 1))
+def test_one_by_one_equals_all_at_once(n: int, key: int) -> None:
+    assert permutation(key, n) == [permute(key, n, i) for i in range(n)]
 
 
 def test_the_order_of_today_is_the_order_of_tomorrow() -> None:

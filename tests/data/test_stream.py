@@ -2,8 +2,11 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
+from hashlib import sha256
 
+import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -115,6 +118,34 @@ def test_concat_cuts_documents_where_rows_end_and_nowhere_else() -> None:
     runs_on = [Reads(128, 9, "llm", "concat"), Reads(128, 2, "llm", "concat-across")]
     on = open_stream(text_source(lengths), runs_on, 0, 128, "llm", packing="concat")
     assert read(on, 0, 5) == read(stream, 11, 16)
+
+
+@pytest.mark.parametrize(
+    ("packing", "golden"), [("best-fit", "222c96e3b758338e"), ("concat", "c1e10be71e87b089")]
+)
+def test_the_rows_of_today_are_the_rows_of_tomorrow(packing: str, golden: str) -> None:
+    """Golden: across windows, contexts and epochs; a change of it changes VERSION of stream.py."""
+    source = text_source([1 + i * 37 % 90 for i in range(600)])
+    history = [Reads(64, 210), Reads(96, 31, packing="concat")]
+    stream = open_stream(source, history, 3, 128, "llm", packing=packing)
+    rows = [stream.row(k) for k in (*range(300), 5000, 70_000)]
+    spans = repr([[tuple(span) for span in row.spans] for row in rows])
+    assert sha256(spans.encode()).hexdigest()[:16] == golden
+
+
+def test_empty_documents_are_passed_over() -> None:
+    source = text_source([5, 4, 3])
+    gaps = replace(
+        source,
+        offsets=np.array([0, 0, 5, 5, 9, 9, 12, 12]),
+        doc_hashes=np.zeros((7, 32), dtype=np.uint8),
+        image_offsets=np.zeros(8, dtype=np.int64),
+    )
+    for seed in range(20):
+        stream = open_stream(gaps, [], seed, 4, "llm", packing="concat")
+        rows = read(stream, 0, 6)
+        assert all(start < end for row in rows for _, start, end in row.spans)
+        assert positions(rows) == every_position(gaps, 2)
 
 
 def test_epochs_and_sources_and_seeds_are_dealt_differently() -> None:

@@ -59,13 +59,15 @@ def exact_fill(spans: Sequence[Span], seq_len: int) -> list[tuple[Span, ...]]:
         while room:
             fit = bisect_right(free, (room, 1)) - 1
             length, place = free.pop(fit) if fit >= 0 else free.pop()
-            doc, start, end = left[-place]
-            taken = min(length, room)
-            row.append(Span(doc, start, start + taken))
-            if taken < length:
-                left[-place] = Span(doc, start + taken, end)
-                insort(free, (length - taken, place))
-            room -= taken
+            span = left[-place]
+            if length > room:
+                doc, start, end = span
+                span = Span(doc, start, start + room)
+                left[-place] = Span(doc, start + room, end)
+                insort(free, (length - room, place))
+                length = room
+            row.append(span)
+            room -= length
         rows.append(tuple(row))
     return rows
 

@@ -25,6 +25,25 @@ def permute_many(key: int, n: int, indices: NDArray[np.int64]) -> NDArray[np.int
     return result
 
 
+def permutation(key: int, n: int) -> list[int]:
+    """`permute(key, n, i)` for each i of range(n); the quicker one below some thousands.
+
+    The network goes over all that its bits hold, once; walking on is then looking up.
+
+    >>> permutation(7, 5) == permute_many(7, 5, np.arange(5)).tolist()
+    True
+    """
+    half = half_bits(n)
+    keys = [np.uint32(round_key) for round_key in round_keys(key)]
+    moves = _network(np.arange(1 << 2 * half), half, keys).tolist()
+    result = []
+    for i in moves[:n]:
+        while i >= n:
+            i = moves[i]
+        result.append(i)
+    return result
+
+
 def _network(i: NDArray[np.int64], half: int, keys: list[np.uint32]) -> NDArray[np.int64]:
     mask = np.uint32((1 << half) - 1)
     left = (i >> half).astype(np.uint32)

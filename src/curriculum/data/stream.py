@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
-from itertools import groupby
+from itertools import groupby, repeat
 from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
 from curriculum.data.packing import Row, Span, best_fit, blocks_of, cut, exact_fill, in_order
-from curriculum.data.permute import derive_key, permute
-from curriculum.data.permute_many import permute_many
+from curriculum.data.permute import derive_key
+from curriculum.data.permute_many import permutation, permute_many
 from curriculum.data.store import Source, Unit, held_out
 
 WINDOW_DOCS = 256
@@ -84,7 +84,7 @@ class _Epochs:
         self, window: int, seq_len: int, rows: Sequence[tuple[Span, ...]]
     ) -> list[tuple[Span, ...]]:
         key = derive_key(self.seed, self.source.about.name, "rows", self.unit, seq_len, window)
-        return [rows[permute(key, len(rows), i)] for i in range(len(rows))]
+        return [rows[i] for i in permutation(key, len(rows))] if rows else []
 
 
 class TextStream:
@@ -142,9 +142,9 @@ class TextStream:
         epoch = (at_least - 1) // self._epochs.total
         base = epoch * self._epochs.total
         ends = self._epochs.epoch(epoch)[1]
-        window_ends = np.append(ends[WINDOW_DOCS - 1 : -1 : WINDOW_DOCS], ends[-1])
-        w = int(np.searchsorted(window_ends, at_least - base))
-        return base + (int(window_ends[w - 1]) if w else 0), base + int(window_ends[w])
+        first = int(ends.searchsorted(at_least - base)) // WINDOW_DOCS * WINDOW_DOCS
+        before = base + int(ends[first - 1]) if first else base
+        return before, base + int(ends[min(first + WINDOW_DOCS, len(ends)) - 1])
 
     def _pack_window(self, first: int, end: int, boundary: int) -> list[tuple[Span, ...]]:
         start, stop = first * self._seq_len, end * self._seq_len
@@ -156,16 +156,22 @@ class TextStream:
 
     def _stream(self, start: int, stop: int) -> list[Span]:
         """Tokens [start, stop) of the stream of all epochs, as spans."""
-        spans = []
+        spans: list[Span] = []
         while start < stop:
             epoch = start // self._epochs.total
             base = epoch * self._epochs.total
+            upto = min(stop, base + self._epochs.total)
             docs, ends = self._epochs.epoch(epoch)
-            index = int(np.searchsorted(ends, start - base, side="right"))
-            doc_start = base + (int(ends[index - 1]) if index else 0)
-            end = min(stop, base + int(ends[index]))
-            spans.append(Span(int(docs[index]), start - doc_start, end - doc_start))
-            start = end
+            first = int(ends.searchsorted(start - base, side="right"))
+            last = int(ends.searchsorted(upto - base))
+            # Everything whole, then the two ends cut to what was asked for.
+            numbers = docs[first : last + 1]
+            lengths = self._epochs.lengths[numbers].tolist()
+            whole = [s for s in map(Span, numbers.tolist(), repeat(0), lengths) if s.end]
+            whole[-1] = whole[-1]._replace(end=whole[-1].end - (base + int(ends[last]) - upto))
+            whole[0] = whole[0]._replace(start=start - base - int(ends[first]) + lengths[0])
+            spans += whole
+            start = upto
         return spans
 
 
