@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate, chain, pairwise
 from math import comb, lcm
+from operator import mul
 
 VERSION = "edf-1"
 """The name of this order of drawing; whoever changes the order changes the name."""
 
-_CHUNK_STEPS = 4096  # steps that are compiled at once, to bound the memory of a compilation
+_CHUNK_STEPS = 512  # steps that are compiled at once, to bound the memory of a compilation
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,12 @@ class Draws:
             raise IndexError(f"step {step} is outside this stage of {self.steps} steps")
         index = bisect_right(self._pieces, step, key=lambda piece: piece.first_step) - 1
         piece, ahead = self._pieces[index], self._ahead(step)
+        # As `ideal` of each source, with the binomials that all of them share made once.
+        j = step - piece.first_step
+        binomials = [comb(j, k) for k in range(max(map(len, piece.coefficients)))]
         return [
-            piece.ideal(i, step) // piece.scale + (ahead >> i & 1) for i in range(len(self.names))
+            sum(map(mul, row, binomials)) // piece.scale + (ahead >> i & 1)
+            for i, row in enumerate(piece.coefficients)
         ]
 
     def _ahead(self, step: int) -> int:
