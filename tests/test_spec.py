@@ -197,3 +197,20 @@ def test_an_unknown_key_is_told_with_the_nearest_known_one() -> None:
     (finding,) = [f for f in found.findings if f.rule == "unknown-key"]
     assert finding.help == "did you mean `mixture`?"
     assert "stage `base` has no key `mixtur`" in finding.message
+
+
+def test_the_name_of_a_plan_may_hold_dots_and_no_other_name_does() -> None:
+    spec, problems = spec_of({}, plan="llama-3.1-405b")
+    assert problems == []
+    assert spec.name == "llama-3.1-405b"
+    for name in ("Llama", ".hidden", "a/b"):
+        _, problems = spec_of({}, plan=name)
+        assert [(p.rule, p.message, p.help) for p in problems] == [
+            (
+                "wrong-name",
+                f"`{name}` is not a name of a plan",
+                "small letters, digits, `.`, `-` and `_`, the first a letter or digit",
+            )
+        ]
+    _, problems = spec_of({}, sources={"web-1.1": {"modality": "text"}})
+    assert [(p.rule, p.message) for p in problems] == [("wrong-name", "`web-1.1` is not a name")]

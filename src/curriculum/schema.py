@@ -38,6 +38,7 @@ from curriculum.words import (
     PACKINGS,
     PIECE,
     PLAN,
+    PLAN_PATTERN,
     RAMP,
     ROPE,
     SCALE,
@@ -133,6 +134,7 @@ def _definitions() -> Json:
     points = {"type": "array", "items": point}
     origins = _named({"anyOf": [{"const": "new"}, point, _takes("merge")]}, TARGET)
     return {
+        "plan_name": {"type": "string", "pattern": f"^{PLAN_PATTERN}$"},
         "name": {"type": "string", "pattern": POINT},
         "names": {
             "anyOf": [word, {"type": "array", "items": {"type": "string", "pattern": TARGET}}]

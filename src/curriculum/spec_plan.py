@@ -3,6 +3,7 @@
 Every problem of a file is collected before it is given up.
 """
 
+import re
 from fractions import Fraction
 
 from curriculum.errors import Diagnostic
@@ -15,7 +16,7 @@ from curriculum.spec_optimizer import read_optimizers
 from curriculum.spec_part import read_part
 from curriculum.spec_reader import NAME, SpecReader, is_misspelt
 from curriculum.spec_stage import read_stage
-from curriculum.words import MODALITIES, MODULE, PLAN, SOURCE
+from curriculum.words import MODALITIES, MODULE, PLAN, PLAN_PATTERN, SOURCE
 
 
 def read_spec(root: Map) -> tuple[PlanSpec, list[Diagnostic]]:
@@ -74,13 +75,10 @@ def _name(reader: SpecReader, root: Map) -> str:
         reader.problem("missing-key", "a plan says its name", root.span, "begin with `plan: NAME`")
         return ""
     name = reader.word(node)
-    if name is not None and not NAME.fullmatch(name.text):
-        reader.problem(
-            "wrong-name",
-            f"`{name.text}` is not a name",
-            name.span,
-            "small letters, digits, `-`, `_`",
-        )
+    if name is not None and not re.fullmatch(PLAN_PATTERN, name.text):
+        what = f"`{name.text}` is not a name of a plan"
+        way_out = "small letters, digits, `.`, `-` and `_`, the first a letter or digit"
+        reader.problem("wrong-name", what, name.span, way_out)
     return name.text if name else ""
 
 

@@ -21,9 +21,11 @@ Table = Mapping[str, Word]
 NAME_PATTERN = "[a-z0-9][a-z0-9_-]*"
 TARGET_PATTERN = f"{NAME_PATTERN}(/[a-z0-9_-]+)?"
 """A module, or a part of one: `llm`, `llm/router`."""
+PLAN_PATTERN = "[a-z0-9][a-z0-9._-]*"
+"""A plan's name: like any other, and with dots, as models and files have them."""
 
 PLAN: Table = {
-    "plan": Word("name", "The plan's name."),
+    "plan": Word("plan_name", "The plan's name: `smollm2-1.7b`."),
     "source": Word("text", "Where the values below come from; a bare value is then stated."),
     "extends": Word("text", "The plan file below this overlay, relative to this file."),
     "scale": Word("scale", "Factors that make a proxy of the plan below."),
