@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from curriculum.compile import Compiled, compile_file, compile_text
 from curriculum.plan import Plan
 from strategies import Tree, text_of
@@ -94,3 +96,22 @@ def plan_in(folder: Path, overlay: str, stages: Tree, *settings: str, **more: An
     path = folder / "overlay.yaml"
     path.write_text(f"extends: base.yaml\n{overlay}")
     return compile_file(path, settings)
+
+
+def untagged_yaml(text: str) -> Any:
+    """Read YAML as editors do: tags are dropped, and a conflict is a list."""
+    class Loader(yaml.SafeLoader):
+        """YAML with the language's tags, which cover what they hold."""
+
+    def untagged(loader: yaml.SafeLoader, _: str, node: yaml.Node) -> Any:
+        if isinstance(node, yaml.MappingNode):
+            return loader.construct_mapping(node, deep=True)
+        if isinstance(node, yaml.SequenceNode):
+            return loader.construct_sequence(node, deep=True)
+        assert isinstance(node, yaml.ScalarNode)
+        resolve: Any = loader.resolve
+        plain = yaml.ScalarNode(resolve(yaml.ScalarNode, node.value, (True, False)), node.value)
+        return loader.construct_object(plain)
+
+    Loader.add_multi_constructor("!", untagged)
+    return yaml.load(text, Loader)

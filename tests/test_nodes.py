@@ -1,6 +1,6 @@
 from fractions import Fraction
 
-from curriculum.nodes import Map, Scalar, Scale, Seq, agreed, scaled, shown, walk
+from curriculum.nodes import Map, Scalar, Scale, Seq, scaled, settled, shown, walk
 from curriculum.source_map import read_text
 
 
@@ -16,6 +16,12 @@ def test_a_scale_is_carried_by_every_value_and_multiplies() -> None:
     assert shown(a) == "[1, {b: 2}]"
 
 
-def test_of_a_conflict_the_first_value_counts() -> None:
-    root = read_text("a: !conflict [1, 2]\nb: [1, 2]\nc: !conflict 3\n", "x.yaml")
-    assert [shown(agreed(value)) for _, value in root.entries] == ["1", "[1, 2]", "3"]
+def test_of_a_conflict_the_first_value_counts_however_deep_and_at_its_place() -> None:
+    text = "a: !conflict [1, 2]\nb: [1, !conflict [2, 3]]\nc: !conflict 3\nd: !conflict []\n"
+    root = settled(read_text(f"{text}e: !conflict [{{f: !conflict [[4], 5]}}, 6]\n", "x.yaml"))
+    assert isinstance(root, Map)
+    values = [shown(value) for _, value in root.entries]
+    assert values == ["1", "[1, 2]", "3", "[]", "{f: [4]}"]
+    a = root.get("a")
+    assert a is not None
+    assert (a.span.line, a.span.column, a.span.end_column) == (1, 15, 16)

@@ -22,7 +22,7 @@ from curriculum.composed import ComposedStage
 from curriculum.errors import Diagnostic, FindingsError, Severity, Span
 from curriculum.lock import with_digests
 from curriculum.merge import merged_text, read_plan_text
-from curriculum.nodes import Map, walk
+from curriculum.nodes import Map, settled, walk
 from curriculum.plan import OutsideStage, Plan, Stage
 from curriculum.spec_plan import read_spec
 
@@ -62,7 +62,9 @@ def compile_text(text: str, file: str = "plan.yaml") -> Compiled:
 
 
 def _compile(root: Map, problems: list[Diagnostic]) -> Compiled:
-    spec, found = read_spec(root)
+    used = settled(root)
+    assert isinstance(used, Map)
+    spec, found = read_spec(used)
     state = State(spec, [*problems, *found])
     state.modules = compile_modules(state)
     state.sources = compile_sources(state)
@@ -96,8 +98,8 @@ def _compile(root: Map, problems: list[Diagnostic]) -> Compiled:
         unknown=tuple(state.unknown.values()),
         composed=tuple(state.composed.values()),
         claims=claims,
-        provenance=provenance_of(state),
-        places=_places(root),
+        provenance=provenance_of(state, root),
+        places=_places(used),
         unused=unused_names(spec),
     )
     return Compiled(with_digests(plan), findings)

@@ -8,7 +8,7 @@ from curriculum.compile_state import State
 from curriculum.errors import did_you_mean
 from curriculum.models.presets import counted_shape, shape_of
 from curriculum.models.shapes import Shape
-from curriculum.nodes import Scalar, shown, walk
+from curriculum.nodes import Map, Scalar, shown, walk
 from curriculum.plan import Module, Provenance, Source
 from curriculum.spec import (
     MixSpec,
@@ -103,11 +103,14 @@ def _part(state: State, spec: SourceSpec, wholes: Mapping[str, Source]) -> Sourc
     )
 
 
-def provenance_of(state: State) -> tuple[Provenance, ...]:
-    """List every value that is assumed, derived, in conflict, unknown or a default."""
+def provenance_of(state: State, written: Map) -> tuple[Provenance, ...]:
+    """List every value that is assumed, derived, in conflict, unknown or a default.
+
+    `written` is the plan with every value of its conflicts.
+    """
     found = []
     covered: tuple[str, ...] = ()  # how what the last tag covers begins: it comes right after it
-    for path, node in walk(state.spec.root):
+    for path, node in walk(written):
         if path.startswith(covered):
             continue
         if node.tag is not None:

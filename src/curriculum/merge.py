@@ -17,7 +17,7 @@ from curriculum.errors import (
     ValueProblem,
     did_you_mean,
 )
-from curriculum.nodes import Key, Map, Node, Scalar, Scale, Seq, scaled, shown
+from curriculum.nodes import Key, Map, Node, Scalar, Scale, Seq, is_conflict, scaled, settled, shown
 from curriculum.overlay import expanded, overlaid, path_names, put, without_nothing
 from curriculum.source_map import read_file, read_text
 from curriculum.units import parse_number
@@ -89,7 +89,7 @@ def _read(path: Path, above: tuple[Path, ...], problems: list[Diagnostic]) -> Ma
     base = _read(target, (*above, path.resolve()), problems)
     scale = root.get("scale")
     if scale is not None:
-        factor = _scale(scale, problems)
+        factor = _scale(settled(scale), problems)
         # Only amounts are read through the factor, so the whole tree may carry it.
         lower = scaled(base, factor)
         assert isinstance(lower, Map)
@@ -174,11 +174,15 @@ def _stages_extended(root: Map, problems: list[Diagnostic]) -> Map:
     stages = root.get("stages")
     if not isinstance(stages, Map):
         return _finished(root, problems)
-    texts = {key.text: value for key, value in stages.entries}
-    entries = tuple((key, _stage_text(key.text, texts, (), problems)) for key, _ in stages.entries)
-    new = replace(stages, entries=entries)
-    whole = tuple((k, new if k.text == "stages" else v) for k, v in root.entries)
-    return _finished(replace(root, entries=whole), problems)
+    texts = {k.text: v.items[0] if is_conflict(v) else v for k, v in stages.entries}
+    entries = []
+    for key, value in stages.entries:
+        text = _stage_text(key.text, texts, (), problems)
+        whole = replace(value, items=(text, *value.items[1:])) if is_conflict(value) else text
+        entries.append((key, whole))
+    new = replace(stages, entries=tuple(entries))
+    sections = tuple((k, new if k.text == "stages" else v) for k, v in root.entries)
+    return _finished(replace(root, entries=sections), problems)
 
 
 def _finished(root: Map, problems: list[Diagnostic]) -> Map:

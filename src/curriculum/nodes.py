@@ -6,6 +6,7 @@ Nothing is read into numbers here. A scalar carries the scale of the proxy that 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import TypeGuard
 
 from curriculum.errors import Span
 
@@ -74,11 +75,26 @@ class Map:
 Node = Scalar | Seq | Map
 
 
-def agreed(node: Node) -> Node:
-    """Return what a node says: of a conflict, the first of its values."""
-    if node.tag == "conflict" and isinstance(node, Seq) and node.items:
-        return node.items[0]
-    return node
+def is_conflict(node: Node) -> TypeGuard[Seq]:
+    """Say whether a node holds several values, of which the first is used."""
+    return isinstance(node, Seq) and node.tag == "conflict" and bool(node.items)
+
+
+def settled(node: Node) -> Node:
+    """Return what a node says: of every conflict in it, the first of its values.
+
+    All readers but that of provenance see nodes like this, at the places of what is used.
+    """
+    match node:
+        case Seq() if is_conflict(node):
+            return settled(node.items[0])
+        case Seq():
+            return replace(node, items=tuple(map(settled, node.items)))
+        case Map():
+            entries = tuple((key, settled(value)) for key, value in node.entries)
+            return replace(node, entries=entries)
+        case Scalar():
+            return node
 
 
 def scaled(node: Node, scale: Scale) -> Node:

@@ -5,6 +5,8 @@ Every definition of the schema becomes a section: what it is, its keys, and what
 
 from typing import Any
 
+from curriculum.schema import CONFLICT
+
 Json = dict[str, Any]
 
 HEAD = """\
@@ -12,7 +14,8 @@ HEAD = """\
 
 Made from the JSON Schema by `curriculum schema --format markdown`; `curriculum schema` prints the
 schema itself, for editors. The ideas behind the keys, each with an example, are in
-[the pages of the language](language/README.md).
+[the pages of the language](language/README.md). Wherever a value may stand, so may several that
+contradict each other, `!conflict [...]`: the first is used.
 """
 
 
@@ -75,7 +78,8 @@ def _words(schema: Json) -> str:
         name = schema["$ref"].rpartition("/")[2]
         return f"[{name}](#{name})"
     if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(_words(one) for one in schema["anyOf"]))
+        said = [one for one in schema["anyOf"] if one.get("title") != CONFLICT]
+        return " or ".join(dict.fromkeys(_words(one) for one in said))
     if "const" in schema:
         return f"`{schema['const']}`"
     if "enum" in schema:

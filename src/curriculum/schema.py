@@ -1,7 +1,8 @@
 """The JSON Schema of a plan file, made from the tables of words
 
 Numbers may be words (`5.2T`, `unknown`), so most values are strings or numbers with a pattern. Tags
-(`!assumed`) are YAML's and no part of the schema; editors need them declared as custom tags.
+(`!assumed`) are YAML's and no part of the schema; editors need them declared as custom tags. What
+`!conflict` holds is a list to them, so a list of values may stand wherever a value may.
 """
 
 from typing import Any
@@ -58,19 +59,44 @@ POINT = f"^{NAME_PATTERN}(@.+)?$"
 AMOUNT = (
     r"^[+]?[0-9._]+([eE][+-]?[0-9]+)?\s*(Ki|Mi|Gi|Ti|K|M|B|T)?\s*(%|tokens?|steps?|seqs?|epochs?)?$"
 )
+CONFLICT = "!conflict"
+"""The title of what a conflict is to the schema: a list of several values."""
 STEP_MARK = r"^\s*step\s+[0-9._]+([eE][+-]?[0-9]+)?\s*(K|M|B|T)?\s*$"
 
 
 def plan_schema() -> Json:
     """Return the JSON Schema (draft 2020-12) of a plan file."""
+    definitions = {name: _with_conflicts(one) for name, one in _definitions().items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "curriculum plan",
         "description": "A multi-stage training curriculum: what a model reads, and how.",
-        **_table(PLAN, dotted=True),
+        **_with_conflicts(_table(PLAN, dotted=True)),
         "required": ["plan"],
-        "$defs": _definitions(),
+        "$defs": definitions,
     }
+
+
+def _with_conflicts(schema: Json) -> Json:
+    """Let a conflict stand wherever a value may: below a key, or in a list."""
+    found = dict(schema)
+    for key in ("properties", "patternProperties"):
+        if key in schema:
+            found[key] = {name: _or_conflict(value) for name, value in schema[key].items()}
+    if "items" in schema:
+        found["items"] = _or_conflict(schema["items"])
+    if "anyOf" in schema:
+        found["anyOf"] = [_with_conflicts(one) for one in schema["anyOf"]]
+    return found
+
+
+def _or_conflict(value: Json) -> Json:
+    described = {key: value[key] for key in ("description",) if key in value}
+    plain = _with_conflicts({key: x for key, x in value.items() if key != "description"})
+    if not plain:
+        return value
+    several = {"title": CONFLICT, "type": "array", "items": plain, "minItems": 1}
+    return {**described, "anyOf": [plain, several]}
 
 
 def _table(table: Table, dotted: bool = False, required: tuple[str, ...] = ()) -> Json:
@@ -106,10 +132,9 @@ def _named(item: Json, pattern: str = NAME) -> Json:
 def _definitions() -> Json:
     null = {"type": "null"}
     word = {"type": "string"}
-    conflict = {"type": "array", "items": {"type": ["number", "string"]}, "minItems": 1}
-    number = {"anyOf": [{"type": "number"}, {"type": "string"}, conflict]}
+    number = {"anyOf": [{"type": "number"}, {"type": "string"}]}
     words = {"type": "string", "pattern": AMOUNT}
-    amount = {"anyOf": [{"type": "number", "minimum": 0}, words, conflict]}
+    amount = {"anyOf": [{"type": "number", "minimum": 0}, words]}
     known_or_not = {"anyOf": [*amount["anyOf"], {"const": "unknown"}]}
     pieces = {"type": "array", "items": _takes("piece"), "minItems": 1}
     ride = {"anyOf": [_takes("curve"), {"type": "string", "pattern": NAME}, _takes("ride")]}

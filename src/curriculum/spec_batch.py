@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from curriculum.errors import Related, Span, ValueProblem
-from curriculum.nodes import Map, Node, Scalar, Seq, agreed
+from curriculum.nodes import Map, Node, Scalar, Seq
 from curriculum.spec import BatchSpec, Quantity, RampSpec
 from curriculum.spec_ramp import SIZE_UNITS, read_ramp
 from curriculum.spec_reader import SpecReader
@@ -64,7 +64,6 @@ def read_seq_len(reader: SpecReader, node: Node | None) -> Quantity | None:
     """Read a context length in tokens."""
     if node is None:
         return None
-    node = agreed(node)
     seq_len = reader.parsed(node, parse_seq_len, "a context length")
     if seq_len is None or not isinstance(node, Scalar):
         return None
@@ -74,7 +73,6 @@ def read_seq_len(reader: SpecReader, node: Node | None) -> Quantity | None:
 def read_batch(reader: SpecReader, node: Node) -> tuple[BatchSpec, ...] | None:
     """Read a batch, or the pieces of one."""
     before = len(reader.problems)
-    node = agreed(node)
     items = node.items if isinstance(node, Seq) else (node,)
     specs = [_batch_piece(reader, item, last=item is items[-1]) for item in items]
     if not specs:
@@ -98,7 +96,7 @@ def _batch_piece(reader: SpecReader, node: Node, last: bool) -> BatchSpec | None
         reader.problem("wrong-value", "a batch says `seqs` or `tokens`", entries.span)
         return None
     ((unit, size_node),) = said.items()
-    size = _size(reader, agreed(size_node), unit)
+    size = _size(reader, size_node, unit)
     until_node = entries.get("until")
     if not _ends(reader, entries, size, until_node is not None, last) or isinstance(size, str):
         return None

@@ -16,7 +16,7 @@ ONE_PIECE = ("shape", "repeat", "stretch")
 
 def read_curve(reader: SpecReader, node: Node, percent_is_share: bool = True) -> CurveSpec | None:
     """Read a value or a list of pieces."""
-    if isinstance(node, Scalar) or node.tag == "conflict":
+    if isinstance(node, Scalar):
         number = reader.number(node)
         if number is None:
             return None

@@ -64,9 +64,8 @@ def _optimizer(reader: SpecReader, name: Word, node: Node) -> OptimizerSpec | No
 
 
 def _is_curve(node: Node) -> bool:
-    if isinstance(node, Seq):
-        return node.tag != "conflict"
-    return isinstance(node, Map) and any(node.get(key) is not None for key in ONE_PIECE)
+    is_piece = isinstance(node, Map) and any(node.get(key) is not None for key in ONE_PIECE)
+    return is_piece or isinstance(node, Seq)
 
 
 def _value(reader: SpecReader, key: Key, node: Node) -> Number | bool:

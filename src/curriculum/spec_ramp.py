@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from curriculum.nodes import UNSCALED, Map, Node, Scalar, agreed
+from curriculum.nodes import UNSCALED, Map, Node, Scalar
 from curriculum.spec import LayoutSpec, Quantity, RampSpec, Word
 from curriculum.spec_reader import SpecReader
 from curriculum.words import LAYOUT, RAMP
@@ -36,7 +36,7 @@ def read_ramp(reader: SpecReader, entries: Map, unit: str) -> RampSpec | None:
 def _level(reader: SpecReader, entries: Map) -> Node | None:
     """Return what says the size of the levels; a ramp has one of two ways to say it."""
     by, multiple, shape = (entries.get(key) for key in ("by", "multiple_of", "shape"))
-    if shape is not None and reader.word(agreed(shape), ("linear",)) is None:
+    if shape is not None and reader.word(shape, ("linear",)) is None:
         return None
     if by is not None and multiple is None and shape is None:
         return by
@@ -54,7 +54,6 @@ def _level(reader: SpecReader, entries: Map) -> Node | None:
 def _start(reader: SpecReader, node: Node | None, unit: str) -> Quantity | Word | None:
     if node is None:
         return None
-    node = agreed(node)
     if isinstance(node, Scalar) and node.text == "current":
         return Word("current", node.span)
     return reader.quantity(node, units=SIZE_UNITS[unit])
@@ -73,7 +72,7 @@ def read_layout(reader: SpecReader, node: Node) -> LayoutSpec | None:
         is_scaled = is_scaled or (isinstance(value, Scalar) and value.scale != UNSCALED)
         if key.text == "accumulation" and isinstance(value, Scalar) and value.text == "varies":
             continue
-        number = reader.integer(agreed(value)) if key.text in LAYOUT else None
+        number = reader.integer(value) if key.text in LAYOUT else None
         if number == 0:
             reader.problem("wrong-value", f"`{key.text}` is 1 or more", value.span)
         elif number is not None:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TypeVar
 
 from curriculum.errors import Diagnostic, Related, Span, ValueProblem, did_you_mean, nearest
-from curriculum.nodes import UNSCALED, Map, Node, Scalar, Seq, agreed
+from curriculum.nodes import UNSCALED, Map, Node, Scalar, Seq
 from curriculum.spec import Number, Point, Quantity, Word
 from curriculum.units import Amount, parse_amount, parse_mark, parse_number
 from curriculum.words import NAME_PATTERN, PLAN, TARGET_PATTERN, Table
@@ -107,7 +107,6 @@ class SpecReader:
         return tuple(sorted(word.text for word in words))
 
     def number(self, node: Node) -> Number | None:
-        node = agreed(node)
         if isinstance(node, Scalar) and node.text == "unknown":
             return Number(None, node.span)
         if isinstance(node, Scalar) and node.text.strip().endswith("%"):
@@ -129,7 +128,6 @@ class SpecReader:
     def quantity(
         self, node: Node, parse: Callable[[str], Amount] = parse_amount, units: tuple[str, ...] = ()
     ) -> Quantity | None:
-        node = agreed(node)
         amount = self.parsed(node, parse, "an amount")
         if amount is None:
             return None
@@ -159,11 +157,10 @@ class SpecReader:
             return node.text == "true"
         if isinstance(node, Scalar) and node.text == "none":
             return None
-        count = agreed(node)
         number: Number | None
-        if isinstance(count, Scalar) and _SUFFIXED.fullmatch(count.text.strip()):
-            amount = self.parsed(count, parse_amount, "a number")
-            number = None if amount is None else Number(amount.value, count.span)
+        if isinstance(node, Scalar) and _SUFFIXED.fullmatch(node.text.strip()):
+            amount = self.parsed(node, parse_amount, "a number")
+            number = None if amount is None else Number(amount.value, node.span)
         else:
             number = self.number(node)
         if number is None or number.value is None:

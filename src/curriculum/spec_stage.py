@@ -1,6 +1,6 @@
 """A stage as a person wrote it, read key by key into its spec"""
 
-from curriculum.nodes import Map, Node, Scalar, Seq, agreed
+from curriculum.nodes import Map, Node, Scalar, Seq
 from curriculum.spec import CurveSpec, Point, RideSpec, StageSpec, Word
 from curriculum.spec_batch import BUDGETS, read_batch, read_budget, read_seq_len
 from curriculum.spec_checkpoint import read_checkpoint
@@ -80,7 +80,6 @@ def read_stage(reader: SpecReader, name: Word, node: Node) -> StageSpec | None:
 
 def _is_unknown(key: str, value: Node) -> bool:
     """Say whether nobody knows a value; of a batch, whether nobody knows some of it."""
-    value = agreed(value)
     if isinstance(value, Scalar) or key != "batch":
         return isinstance(value, Scalar) and value.text == "unknown"
     below = value.items if isinstance(value, Seq) else tuple(v for _, v in value.entries)

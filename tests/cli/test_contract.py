@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from curriculum.cli.main import run
+from small import untagged_yaml
 
 SEED = "plans/kimi-vl.yaml"
 FINDING = {
@@ -209,28 +210,13 @@ def test_no_command_writes_where_it_was_not_asked_to(
 
 def test_the_schema_takes_the_plans_of_this_project(capsys: pytest.CaptureFixture[str]) -> None:
     jsonschema = pytest.importorskip("jsonschema")
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """YAML with the language's tags, which cover what they hold."""
-
-    def untagged(loader: yaml.SafeLoader, _: str, node: yaml.Node) -> Any:
-        if isinstance(node, yaml.MappingNode):
-            return loader.construct_mapping(node, deep=True)
-        if isinstance(node, yaml.SequenceNode):
-            return loader.construct_sequence(node, deep=True)
-        assert isinstance(node, yaml.ScalarNode)
-        resolve: Any = loader.resolve
-        plain = yaml.ScalarNode(resolve(yaml.ScalarNode, node.value, (True, False)), node.value)
-        return loader.construct_object(plain)
-
-    Loader.add_multi_constructor("!", untagged)
     assert run(["schema"]) == 0
     schema = json.loads(capsys.readouterr().out)
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
     for path in sorted([*Path("plans").glob("*.yaml"), *Path("docs/language").glob("*.yaml")]):
-        value = yaml.load(path.read_text(), Loader)
+        value = untagged_yaml(path.read_text())
         assert [e.message for e in validator.iter_errors(value)] == [], path
     wrong = {"plan": "x", "stages": {"a": {"tokenz": 1}}}
     assert not validator.is_valid(wrong)
+    assert not validator.is_valid({"plan": "No name"})
