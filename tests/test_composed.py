@@ -265,8 +265,94 @@ def test_only_what_there_is_can_be_composed() -> None:
     assert "has no module `captioner`, another parent of this merge has it" in words
 
 
-def test_a_stage_that_says_nothing_but_one_parent_is_unfinished_and_composes_nothing() -> None:
-    assert "missing-key" in rules_of({**SIBLINGS, "z": {"init": "a"}})
+@pytest.mark.parametrize(
+    ("stage", "unsaid"),
+    [
+        ({"init": "a", "train": ["llm"]}, "`tokens`, `optimizer`, `loss`"),
+        ({"init": "a", "keep": "a"}, "`tokens`"),
+        ({"init": "a", "tokns": "3B"}, "`tokens`, `train`"),
+        ({"init": {"llm": "new"}}, "`tokens`, `train`"),
+        ({"status": "side"}, "`tokens`, `train`"),
+    ],
+)
+def test_a_stage_that_says_anything_of_training_or_no_parent_is_unfinished(
+    stage: Tree, unsaid: str
+) -> None:
+    told = [f for f in compiled({**SIBLINGS, "z": stage}).errors if f.rule == "missing-key"]
+    assert any(f.message.startswith(f"stage `z` does not say {unsaid}") for f in told), told
+
+
+@pytest.mark.parametrize(
+    ("init", "rule", "words"),
+    [
+        ({"average": ["a", "nobody"]}, "missing-parent", "there is no stage `nobody` to start"),
+        ({"average": {"a": ".9", "b": ".2"}}, "average-sum", "the weights of this average sum"),
+        ("nobody", "missing-parent", "there is no stage `nobody` to start from"),
+        ("a@200%", "mark-beyond-stage", "`200%` lies past the end of stage `a`"),
+        ("A b", "wrong-name", "`A b` is not the name of a stage"),
+        ({"llm": "a", "vit": "b"}, "parent-lacks-module", "stage `b` has no module `vit`"),
+        ({"llm": "a", "vit": "new"}, "composes-new", "stage `soup` only composes, and `vit` is"),
+    ],
+)
+def test_of_a_broken_composed_stage_only_the_true_error_is_told(
+    init: Any, rule: str, words: str
+) -> None:
+    stages = {
+        **SIBLINGS,
+        "soup": {"init": init},
+        "again": {"init": {"average": ["soup", "b"]}},
+        "z": {**BASE, "init": "soup", "seed": 1},
+        "y": {**NEXT, "init": "soup", "keep": "a", "seed": 1},
+    }
+    (finding,) = compiled(stages).errors
+    assert finding.rule == rule
+    assert words in finding.message
+
+
+# Another name for a point
+
+
+def test_a_stage_that_says_one_parent_alone_is_another_name_for_it() -> None:
+    plan = plan_of({**SIBLINGS, "recall": {"init": "a@50%"}})
+    assert only(plan).averages == {"llm": shares(("a", 5, 1))}
+    assert only(plan).other_name_of == Start("a", 5)
+    assert "recall llm: another name for a@step 5" in screen(plan).splitlines()
+    assert read_lock(write_lock(plan), "x") == plan
+    chosen = plan_of({**SIBLINGS, "final": {"init": {"select": "a", "of": ["a", "b"]}}})
+    assert only(chosen).other_name_of is None
+    assert "final llm: as a left it" in screen(chosen).splitlines()
+
+
+def test_what_starts_from_another_name_starts_from_the_point_itself() -> None:
+    after = {**NEXT, "carry": "all", "lr": {"curve": "1e-4", "jump": "true"}}
+    named = plan_of({"text": BASE, "z": {**after, "init": "text@50%", "keep": "text"}}).stage("z")
+    for keep in ("text", "recall", "same"):
+        through = {
+            "recall": {"init": "text@50%"},
+            "same": {"init": {"llm": "recall"}},
+            "z": {**after, "init": "same", "keep": keep},
+        }
+        assert plan_of({"text": BASE, **through}).stage("z") == named
+    at_mark = {"text": BASE, **through, "z": {**after, "init": "same@50%", "keep": "text"}}
+    assert "`same` only composes: it has no steps, and no mark `50%`" in message_of(at_mark)
+
+
+def test_another_name_stands_for_an_outside_checkpoint_too() -> None:
+    stages = {"seen": {"checkpoint": {"gives": ["llm"]}}, "start": {"init": "seen"}}
+    plan = plan_of({**stages, "text": {**BASE, "init": "start"}})
+    assert plan.stage("text").init == {"llm": Start("seen")}
+    assert "start llm: another name for seen" in screen(plan).splitlines()
+
+
+def test_what_is_kept_through_an_average_is_as_it_was_left_there() -> None:
+    mixture = [{"of": {"a": 1}, "until": "60%"}, {"of": {"b": 1}}]
+    stages = {**SIBLINGS, "a": {**SIBLING, "seed": 42, "mixture": mixture}}
+    after = {**NEXT, "keep": "a", "seed": 1}
+    early = plan_of({**stages, "z": {**after, "init": {"average": ["a@50%", "b"]}}})
+    soup = {"init": {"average": ["a@50%", "b"]}}
+    through = plan_of({**stages, "soup": soup, "z": {**after, "init": "soup"}})
+    for plan in (early, through):
+        assert [node.name for node in plan.stage("z").mixture.roots] == ["a"]
 
 
 def test_an_unknown_parent_makes_what_is_composed_of_it_unknown() -> None:

@@ -33,11 +33,11 @@ def draft_stage(state: State, spec: StageSpec) -> Draft | Outside | ComposedStag
     if "checkpoint" in spec.said:
         return None
     parents = parents_of(state, spec)
+    composing = is_composing(spec)
     if parents is None:
-        if spec.keep is None:
+        if spec.keep is None and not composing:
             _all_said(state, spec, Keeps(spec))
         return None
-    composing = is_composing(spec)
     if _is_unknown(state, spec, composing):
         return None
     if composing:

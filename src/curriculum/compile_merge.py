@@ -33,11 +33,12 @@ class Taken:
 
 
 def is_composing(spec: StageSpec) -> bool:
-    """Say whether a stage only composes: it says whence its modules come, from several places."""
-    if not spec.said <= COMPOSING or not spec.origins:
-        return False
-    merges = any(not isinstance(origin, Point) for origin in spec.origins)
-    return merges or len({point.stage for point in spec.points()}) > 1
+    """Say whether a stage only composes: it says whence its modules come, and nothing else.
+
+    From one place alone it is another name for it. With new modules alone it is unfinished.
+    """
+    is_all_new = spec.init is not None and not spec.origins
+    return "init" in spec.said and spec.said <= COMPOSING and not is_all_new
 
 
 def composed_of(state: State, spec: StageSpec) -> ComposedStage | None:

@@ -106,6 +106,10 @@ def kept_of(state: State, spec: StageSpec, point: Point | None) -> Kept | None:
         return None
     draft = state.drafts.get(point.stage)
     named = [p.stage for p in spec.points(with_candidates=False)]
+    composed = state.composed.get(point.stage)
+    other = composed.other_name_of if composed is not None and point.mark is None else None
+    if other and other.stage in state.drafts and other.stage in _reached(state, named):
+        return state.drafts[other.stage], other.step
     if draft is None or point.stage not in _reached(state, named, until=point.stage):
         reached = _reached(state, named)
         trained = sorted(name for name in reached if name in state.drafts)
@@ -126,17 +130,29 @@ def kept_of(state: State, spec: StageSpec, point: Point | None) -> Kept | None:
 def _left_at(state: State, spec: StageSpec, stage: str) -> int | None:
     """Return the step at which `init` leaves a stage that it names at a mark; None at its end.
 
-    Where averages name it several times, the furthest.
+    It may name it through stages that only compose. Where averages name it several times, the
+    furthest.
     """
-    steps = []
+    steps: list[int | None] = []
     for origin in spec.origins:
         points = points_of(origin, with_candidates=False)
         same = [point for point in points if point.stage == stage]
         if isinstance(origin, Point) and same and origin.mark is not None:
             return mark_step(state, origin)
         steps += [mark_step(state, point) for point in same]
+        for point in points:
+            steps += _through(state, point.stage, stage)
     known = [step for step in steps if step is not None]
     return max(known) if known else None
+
+
+def _through(state: State, composed: str, stage: str) -> set[int]:
+    """Return the steps at which a stage that only composes leaves another."""
+    if composed not in state.composed:
+        return set()
+    starts = state.composed[composed].starts
+    origins = (o for module, start in starts for o in state.origins(start, module))
+    return {origin.step for origin in origins if origin.stage == stage}
 
 
 def reaches(state: State, spec: StageSpec, name: str) -> bool:

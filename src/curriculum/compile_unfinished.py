@@ -2,6 +2,7 @@
 
 from curriculum.compile_clocks import check_schedule
 from curriculum.compile_init import report_unsaid
+from curriculum.compile_merge import is_composing
 from curriculum.compile_mixture import check_unfinished as check_mixture
 from curriculum.compile_optimizer import optimizer_named
 from curriculum.compile_state import State
@@ -28,7 +29,8 @@ def check_unfinished(state: State, name: str) -> None:
         _check_value(state, dotted, node)
     _check_batch(state, spec)
     in_a_ring = any(problem.rule == "cycle" for problem in state.problems)
-    if not in_a_ring and "carry" not in spec.said and (stateful := _stateful(state, spec)):
+    says_nothing_of_state = "carry" not in spec.said and not is_composing(spec)
+    if not in_a_ring and says_nothing_of_state and (stateful := _stateful(state, spec)):
         report_unsaid(state, spec, stateful)
 
 

@@ -41,6 +41,12 @@ class ComposedStage:
         return [(m, share.start) for m, shares in self.averages.items() for share in shares]
 
     @property
+    def other_name_of(self) -> "Start | None":
+        """The one point that this is another name for; None where it composes or selects."""
+        points = dict.fromkeys(start for _, start in self.starts)
+        return next(iter(points)) if len(points) == 1 and not self.among else None
+
+    @property
     def parents(self) -> tuple[str, ...]:
         """The stages that its modules come from, in the order of the modules' names."""
         return tuple(dict.fromkeys(s.stage for _, s in self.starts if s.stage is not None))

@@ -176,7 +176,9 @@ def _composed_lines(plan: Plan, composed: ComposedStage, width: int) -> list[str
     """Tell what a stage composes, modules that are made alike in one line."""
     by_words: dict[str, list[str]] = {}
     for module, shares in composed.averages.items():
-        by_words.setdefault(_average_words(plan, shares), []).append(module)
+        other = composed.other_name_of
+        named = None if other is None else f"another name for {_point_words(plan, other)}"
+        by_words.setdefault(named or _average_words(plan, shares), []).append(module)
     status = "" if composed.status == "main" else f"; status: {composed.status}"
     lines = [composed.name] if len(composed.name) > width else []
     first = "" if lines else composed.name

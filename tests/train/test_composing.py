@@ -119,6 +119,17 @@ def test_the_average_is_that_of_the_parents_and_what_follows_starts_from_it(whol
     assert first["weights"]["llm"][0] == audit(whole).composed[0].weights["llm"]
 
 
+def test_another_name_for_a_point_is_that_point_s_checkpoint(data: Path, tmp_path: Path) -> None:
+    plan = soup_plan()
+    recall = ComposedStage("recall", {"llm": (Share(Start("a", 2), Fraction(1)),)})
+    text, a = plan.stages[:2]
+    named = with_digests(replace(plan, stages=(text, a), composed=(recall,)))
+    assert "composed recall: llm of 1 a@2" in go(data, tmp_path / "run", named)
+    parent = weights(tmp_path / "run", "a", 2)
+    assert all(torch.equal(w, parent[n]) for n, w in weights(tmp_path / "run", "recall").items())
+    assert audit(tmp_path / "run").ok
+
+
 @pytest.mark.parametrize(
     "stop", [Position("a", 3), Position("b", 5), Position("after", 1), Position("after", 3)]
 )
