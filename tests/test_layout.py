@@ -42,6 +42,16 @@ def test_a_layout_is_kept_and_held_to_the_new_batch() -> None:
     assert [related.message for related in error.related] == ["the layout"]
 
 
+def test_a_stage_without_a_layout_says_none_and_nothing_is_kept_of_it() -> None:
+    late: Tree = {"init": "base", "keep": "base", "carry": "all", "tokens": 64_000}
+    free = {**late, "layout": "none", "batch": {"seqs": 12}}
+    after = {**late, "init": "late", "keep": "late"}
+    plan = plan_of({**base(layout=FITS), "late": free, "after": after})
+    assert [stage.layout for stage in plan.stages] == [Layout(dp=5, micro=2), None, None]
+    (error,) = compiled(base(layout="nothing")).errors
+    assert (error.rule, error.message) == ("wrong-type", "`layout` is a mapping")
+
+
 @pytest.mark.parametrize(
     ("stage", "message", "way_out"),
     [

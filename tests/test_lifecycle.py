@@ -7,6 +7,7 @@ import pytest
 
 from curriculum.cli.modules import module_lines, modules_json
 from curriculum.cost import stage_flops
+from curriculum.lifecycle import Ema
 from curriculum.lock import read_lock, write_lock
 from curriculum.models.adapters import Adapter
 from curriculum.models.flops import Gradient, train_flops_per_token
@@ -225,13 +226,29 @@ def test_an_average_is_kept_until_none_is_said() -> None:
         }
     )
     found = [stage.lifecycle.ema for stage in plan.stages]
-    assert found == [Fraction(199, 200), Fraction(199, 200), None]
+    assert found == [Ema(Fraction(199, 200)), Ema(Fraction(199, 200)), None]
     assert again(plan).stages == plan.stages
     assert modules_json(plan, plan.stage("next"))["ema"] == {"decay": 0.995}
-    for ema in ({"decay": 1}, {"decay": "unknown"}, {"decay": 0}):
+    for ema in ({"decay": 1}, {"decay": 0}):
         assert "a decay lies between 0 and 1" in message_of({"base": {**FIRST, "ema": ema}})
     assert "`ema` says its `decay`" in message_of({"base": {**FIRST, "ema": {}}})
     assert "`ema` is a mapping" in message_of({"base": {**FIRST, "ema": ".995"}})
+
+
+def test_an_unknown_decay_is_null_listed_kept_and_nothing_to_train_with() -> None:
+    plan = plan_of({"base": {**FIRST, "ema": {"decay": "unknown"}}, "next": AFTER})
+    assert [stage.lifecycle.ema for stage in plan.stages] == [Ema(None), Ema(None)]
+    now = modules_json(plan, plan.stage("next"))
+    assert now["ema"] == {"decay": None}
+    assert "  average          decay ? a step" in module_lines(now)
+    unknown = [p.path for p in plan.provenance if p.kind == "unknown" and "stages" in p.path]
+    assert unknown == ["stages.base.ema.decay"]
+    assert not plan.is_executable
+    assert again(plan).stages == plan.stages
+    known = plan_of({"base": {**FIRST, "ema": {"decay": ".9"}}, "next": AFTER})
+    none = plan_of({"base": {**FIRST, "ema": "none"}, "next": AFTER})
+    assert known.is_executable
+    assert len({plan.digest, known.digest, none.digest}) == 3
 
 
 def test_shares_that_are_dropped_are_settings_of_whole_modules() -> None:

@@ -9,8 +9,9 @@ from curriculum.spec import LayoutSpec, StageSpec
 
 
 def layout_of(spec: StageSpec, kept: Kept | None) -> LayoutSpec | None:
-    """Return the layout that a stage says, or the ancestor's that it keeps."""
-    return spec.layout or (kept[0].layout if kept else None)
+    """Return the layout that a stage says, or the ancestor's that it keeps; None for `none`."""
+    said = spec.layout or (kept[0].layout if kept else None)
+    return said if said is not None and said.numbers else None
 
 
 def layout_in_plan(said: LayoutSpec | None) -> Layout | None:

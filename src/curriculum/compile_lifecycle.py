@@ -10,7 +10,7 @@ from typing import Any
 
 from curriculum.compile_state import Draft, Kept, State
 from curriculum.errors import Related, Span, did_you_mean
-from curriculum.lifecycle import Field, Lifecycle
+from curriculum.lifecycle import Ema, Field, Lifecycle
 from curriculum.models.adapters import PART, Adapter, takes_adapter
 from curriculum.models.counted_shape import CountedShape
 from curriculum.models.presets import counted_shape, shape_of
@@ -37,9 +37,15 @@ def lifecycle_of(
         },
         adapters=adapters,
         left=left,
-        ema=spec.ema.value if spec.ema else kept[0].lifecycle.ema if kept else None,
+        ema=_ema(spec, kept),
     )
     return found if len(state.problems) == before else None
+
+
+def _ema(spec: StageSpec, kept: Kept | None) -> Ema | None:
+    if spec.ema is None:
+        return kept[0].lifecycle.ema if kept else None
+    return None if spec.ema.decay is None else Ema(spec.ema.decay.value)
 
 
 def _parent(state: State, spec: StageSpec, module: str, start: Start) -> Draft | None:

@@ -18,6 +18,13 @@ LEFT = ("merge", "drop", "keep")
 
 
 @dataclass(frozen=True, slots=True)
+class Ema:
+    """An exponential average of the weights."""
+
+    decay: Fraction | None  # a step; None: unknown
+
+
+@dataclass(frozen=True, slots=True)
 class Lifecycle:
     """What a stage says of its modules beside where they come from and what it trains."""
 
@@ -27,7 +34,7 @@ class Lifecycle:
     rows: Mapping[str, str] = field(default_factory=dict)  # by module that is reshaped here
     adapters: Mapping[str, Adapter] = field(default_factory=dict)  # by module that has some
     left: Mapping[str, str] = field(default_factory=dict)  # by module whose parent left some
-    ema: Fraction | None = None  # decay of an average of the weights, a step
+    ema: Ema | None = None
 
     def parts_of(self, module: str) -> tuple[str, ...]:
         """Return the parts that a stage adds to those of a module's shape."""

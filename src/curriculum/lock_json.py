@@ -8,7 +8,7 @@ from typing import Any
 from curriculum.composed import ComposedStage, Share
 from curriculum.curve import ClockUnit, Curve, Piece, Shape
 from curriculum.layout import Layout
-from curriculum.lifecycle import Lifecycle
+from curriculum.lifecycle import Ema, Lifecycle
 from curriculum.lock_batch import batch_json, read_batch
 from curriculum.lock_rope import read_rope, rope_json
 from curriculum.mixture import Mixture, Node
@@ -188,9 +188,13 @@ def lifecycle_json(lifecycle: Lifecycle) -> Json:
         "rows": dict(lifecycle.rows),
         "adapters": {m: [a.kind, a.rank, list(a.parts)] for m, a in lifecycle.adapters.items()},
         "left": dict(lifecycle.left),
-        "ema": None if lifecycle.ema is None else decimal_words(lifecycle.ema),
+        "ema": None if lifecycle.ema is None else _ema_words(lifecycle.ema),
     }
     return {key: value for key, value in known.items() if value}
+
+
+def _ema_words(ema: Ema) -> str:
+    return "unknown" if ema.decay is None else decimal_words(ema.decay)
 
 
 def rule_json(rule: OptimizerRule, of_curve: Callable[[Curve], Any]) -> Json:
@@ -342,8 +346,12 @@ def read_lifecycle(said: Json) -> Lifecycle:
         said.get("rows", {}),
         {m: Adapter(kind, rank, tuple(on)) for m, (kind, rank, on) in adapters.items()},
         said.get("left", {}),
-        parse_exact(said["ema"]) if "ema" in said else None,
+        _read_ema(said["ema"]) if "ema" in said else None,
     )
+
+
+def _read_ema(words: str) -> Ema:
+    return Ema(None if words == "unknown" else parse_exact(words))
 
 
 def _read_rule(rule: Json) -> OptimizerRule:

@@ -475,5 +475,6 @@ class Plan:
         curves = (c for s in self.stages for g in (s.lr, s.loss, s.settings) for c in g.values())
         rules = (rule for stage in self.stages for rule in stage.optimizer.values())
         values = (v for rule in rules for n, v in rule.values.items() if n != "clip_norm")
-        is_known = all(x is not None for x in (*curves, *values))
+        decays = (s.lifecycle.ema.decay for s in self.stages if s.lifecycle.ema is not None)
+        is_known = all(x is not None for x in (*curves, *values, *decays))
         return not self.unknown and is_known

@@ -243,7 +243,7 @@ def _definitions() -> Json:
         "batch_size": {"anyOf": [_takes("count"), _takes("ramp")]},
         "ramp": _table(RAMP, required=("to",)),
         "ramp_shape": {"enum": ["linear", "unknown"]},
-        "layout": _table(LAYOUT, required=("dp", "micro")),
+        "layout": {"anyOf": [{"const": "none"}, _table(LAYOUT, required=("dp", "micro"))]},
         "accumulation": {"anyOf": [_takes("integer"), {"const": "varies"}]},
         "batch": {
             "anyOf": [

@@ -169,7 +169,10 @@ class MeasureSpec(NamedTuple):
 
 
 class LayoutSpec(NamedTuple):
-    """How the stage is laid out on a machine; None where `accumulation` is not said or varies."""
+    """How the stage is laid out on a machine: its numbers, none of them where it says `none`.
+
+    `accumulation` is not among them where it is not said or varies.
+    """
 
     numbers: Mapping[str, int]
     is_scaled: bool  # said below a proxy's scale: of the run that the proxy stands for
@@ -320,6 +323,12 @@ class AdapterSpec(NamedTuple):
     parts: tuple[Word, ...]
 
 
+class EmaSpec(NamedTuple):
+    """An average of the weights; without a decay it says `none`."""
+
+    decay: Number | None
+
+
 @dataclass(frozen=True, slots=True)
 class StageSpec:
     """One stage as written; None where it says nothing."""
@@ -354,7 +363,7 @@ class StageSpec:
     fresh: tuple[Word, ...] = ()  # parts that `init` says are new
     reshape: Mapping[str, ReshapeSpec] | None = None
     adapters: Mapping[str, AdapterSpec | Word] | None = None  # "": of every module
-    ema: Number | None = None  # no value: none
+    ema: EmaSpec | None = None
     dotted: tuple[tuple[tuple[str, ...], Key, Node], ...] = ()
     unknown: tuple[str, ...] = ()  # keys whose value is the word `unknown`
     said: frozenset[str] = frozenset()  # its keys, also those that could not be read

@@ -3,7 +3,7 @@
 from curriculum.lifecycle import LEFT, ROWS
 from curriculum.models.adapters import KINDS
 from curriculum.nodes import Map, Node, Scalar
-from curriculum.spec import AdapterSpec, Number, ReshapeSpec, Word
+from curriculum.spec import AdapterSpec, EmaSpec, ReshapeSpec, Word
 from curriculum.spec_reader import SpecReader
 from curriculum.words import ADAPTER, EMA
 
@@ -77,12 +77,12 @@ def _adapter(reader: SpecReader, name: Word, node: Node) -> AdapterSpec | None:
     return AdapterSpec(name, kind.text, rank, on)
 
 
-def read_ema(reader: SpecReader, node: Node | None) -> Number | None:
-    """Read the decay of an average of the weights; `none` is a number of no value."""
+def read_ema(reader: SpecReader, node: Node | None) -> EmaSpec | None:
+    """Read the decay of an average of the weights, or `none`."""
     if node is None:
         return None
     if isinstance(node, Scalar) and node.text == "none":
-        return Number(None, node.span)
+        return EmaSpec(None)
     entries = reader.mapping(node, "`ema`")
     if entries is None:
         return None
@@ -94,7 +94,7 @@ def read_ema(reader: SpecReader, node: Node | None) -> Number | None:
     decay = reader.number(decay_node)
     if decay is None:
         return None
-    if decay.value is None or not 0 < decay.value < 1:
+    if decay.value is not None and not 0 < decay.value < 1:
         reader.problem("wrong-value", "a decay lies between 0 and 1", decay.span)
         return None
-    return decay
+    return EmaSpec(decay)

@@ -60,7 +60,9 @@ def _start(reader: SpecReader, node: Node | None, unit: str) -> Quantity | Word 
 
 
 def read_layout(reader: SpecReader, node: Node) -> LayoutSpec | None:
-    """Read the ranks and micro-batches of a stage; None where that is refused."""
+    """Read the ranks and micro-batches of a stage, or `none`; None where that is refused."""
+    if isinstance(node, Scalar) and node.text == "none":
+        return LayoutSpec({}, False, node.span)
     before = len(reader.problems)
     entries = reader.mapping(node, "`layout`")
     if entries is None:

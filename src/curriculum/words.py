@@ -216,7 +216,7 @@ STAGE: Table = {
     "lr": Word("lr", "A schedule's name, a curve, or one of these per module."),
     "seq_len": Word("seq_len", "Tokens in one packed sequence: 8192 or 8Ki."),
     "batch": Word("batch", "Sequences or tokens in one step, or pieces of them."),
-    "layout": Word("layout", "Ranks and micro-batches that every batch must fit; no mathematics."),
+    "layout": Word("layout", "Ranks and micro-batches that batches fit, or none; no mathematics."),
     "packing": Word(
         "packing", "How documents fill sequences: best-fit, concat (cut anywhere), concat-across."
     ),

@@ -7,7 +7,7 @@ import pytest
 
 from curriculum.curve import constant
 from curriculum.errors import RunError
-from curriculum.lifecycle import Lifecycle
+from curriculum.lifecycle import Ema, Lifecycle
 from curriculum.models.presets import counted_shape
 from curriculum.objective import LossRule
 from curriculum.plan import Module, Stage
@@ -45,7 +45,7 @@ def test_objectives_that_need_what_is_not_here_are_refused() -> None:
 
 def test_what_is_dropped_and_averaged_is_refused_unless_it_is_nothing() -> None:
     text = world_plan().stage("text")
-    averaged = replace(text, lifecycle=Lifecycle(ema=Fraction(199, 200)))
+    averaged = replace(text, lifecycle=Lifecycle(ema=Ema(Fraction(199, 200))))
     assert "stage `text`: no average of the weights (ema) is kept here" in said_of(averaged)
     dropped = replace(text, settings={"llm.dropout": constant(Fraction(1, 10))})
     assert "stage `text`: nothing here takes the setting llm.dropout" in said_of(dropped)

@@ -1,6 +1,7 @@
 """What becomes of modules in a stage, as JSON and as lines: sizes, parts, adapters, average"""
 
 from dataclasses import asdict
+from fractions import Fraction
 from typing import Any
 
 from curriculum.plan import Plan, Stage
@@ -20,8 +21,12 @@ def modules_json(plan: Plan, stage: Stage) -> dict[str, Any]:
             for m, a in said.adapters.items()
         },
         "adapters_left": dict(said.left),
-        "ema": None if said.ema is None else {"decay": float(said.ema)},
+        "ema": None if said.ema is None else {"decay": _float(said.ema.decay)},
     }
+
+
+def _float(value: Fraction | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def module_lines(now: dict[str, Any]) -> list[str]:
@@ -40,5 +45,6 @@ def module_lines(now: dict[str, Any]) -> list[str]:
     for module, what in now["adapters_left"].items():
         lines.append(f"  {'adapters':<16} those that {module} came with: {what}")
     if now["ema"]:
-        lines.append(f"  {'average':<16} decay {now['ema']['decay']} a step")
+        decay = now["ema"]["decay"]
+        lines.append(f"  {'average':<16} decay {'?' if decay is None else decay} a step")
     return lines
