@@ -127,6 +127,11 @@ def check_form(path: Path) -> None:
         raise ClaimProblem(what, *path.place, f"write {FORMS[head]}")
 
 
+def unit_of(relation: Relation) -> str | None:
+    """Return what both sides of a relation count; None where they are bare numbers."""
+    return _unit(relation.left) or _unit(relation.right)
+
+
 def check_units(relation: Relation) -> None:
     """Refuse to compare or add what is not counted in the same unit."""
     left, right = _unit(relation.left), _unit(relation.right)

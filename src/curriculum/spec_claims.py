@@ -28,6 +28,8 @@ def _claim(reader: SpecReader, node: Node) -> ClaimSpec | None:
                 f'put the claim into quotation marks: "{said}"',
             )
             return None
+        if _is_cut(reader, node):
+            return None
         reader.keys(node, CLAIM, "a claim")
         because = reader.word(why) if why is not None else None
         node = text
@@ -38,3 +40,25 @@ def _claim(reader: SpecReader, node: Node) -> ClaimSpec | None:
         return None
     reason = because.text if because else None
     return ClaimSpec(node.text, reason, node.scale != UNSCALED, node.span)
+
+
+def _is_cut(reader: SpecReader, node: Map) -> bool:
+    """Note a text that commas cut into pieces: all but the first are keys that hold nothing."""
+    whole, pieces, name = "", [], ""
+    for key, value in node.entries:
+        if key.text in CLAIM and isinstance(value, Scalar):
+            if pieces:
+                break
+            whole, end, name = value.text, value.span.end_column, key.text
+        elif name and isinstance(value, Scalar) and not value.text:
+            whole += f",{' ' * (key.span.column > end + 1)}{key.text}"
+            end = key.span.end_column
+            pieces.append(key)
+    for piece in pieces:
+        reader.problem(
+            "unknown-key",
+            f"a claim has no key `{piece.text}`: the comma before it ends `{name}`",
+            piece.span,
+            f'put it into quotation marks: {name}: "{whole}"',
+        )
+    return bool(pieces)

@@ -361,6 +361,65 @@ def test_a_claim_that_yaml_reads_as_something_else() -> None:
     ]  # fmt: skip
 
 
+def test_a_reason_that_a_comma_cuts_is_to_be_quoted() -> None:
+    claim = "require: [{claim: mix.web <= 1, because: 660,000 steps, not more, are planned}]\n"
+    found = compile_text(SMALL + claim)
+    way_out = 'put it into quotation marks: because: "660,000 steps, not more, are planned"'
+    assert [(f.rule, f.message, f.help) for f in found.errors] == [
+        (
+            "unknown-key",
+            f"a claim has no key `{rest}`: the comma before it ends `because`",
+            way_out,
+        )
+        for rest in ("000 steps", "not more", "are planned")
+    ]
+    quoted = compile_text(SMALL + claim.replace("660", '"660').replace("planned", 'planned"'))
+    assert quoted.plan is not None
+    assert quoted.plan.claims[0].because == "660,000 steps, not more, are planned"
+
+
+@pytest.mark.parametrize(
+    ("claim", "sides"),
+    [
+        ("tokens.total <= 1.4M", "1.5M <= 1.4M"),
+        ("tokens.total - tokens.first <= 400_000", "500K <= 400K"),
+        ("tokens.second - tokens.first > 0", "-500K > 0"),
+        ("tokens.total == 1_500_001", "1.5M == 1.500001M"),
+        ("mix.web <= 40%", "75% <= 40%"),
+        ("mix.web - .5 <= 10% + 5%", "25% <= 15%"),
+        ("mix.web <= .4", "0.75 <= 0.4"),
+        ("mix.web == 1/3", "0.75 == 0.333333"),
+        ("epochs.web <= .05", "0.075 <= 0.05"),
+        ("tokens.web <= 10% * tokens.total", "750K <= 150K"),
+        ("first: seq_len == 4Ki", "128 == 4096"),
+        ("steps.total <= 100", "734 <= 100"),
+    ],
+)
+def test_both_sides_are_told_in_the_units_of_the_claim(claim: str, sides: str) -> None:
+    (message,) = said(SMALL, claim)
+    assert f": {sides} is false" in message
+
+
+def test_in_a_claim_of_one_stage_a_name_is_what_it_is_there() -> None:
+    group = {"a": {"ratio": ".5", "of": {"a": ".5", "b": ".5"}}, "b": ".5"}
+    after = {"init": "base", "keep": "base", "carry": "all", "tokens": 6_400, "mixture": group}
+    plan = plan_of({"base": BASE, "after": after})
+
+    def told(claim: str) -> list[str]:
+        return [f.message for f in claims_hold(replace(plan, claims=(Claim(claim),)))]
+
+    assert told("base: mix.a == .75") == []
+    assert told("base@50%: mix.a == .75") == []
+    assert told("mix.a == base@50%:mix.a and after: mix.node.a == .5")[0].startswith(
+        "`mix.a` may be the source or the node `a`, which differ"
+    )
+    for claim in ("mix.a <= .75", "after: mix.a <= .5", "after@end: mix.a <= .5"):
+        assert "which differ" in told(claim)[0]
+    assert told("base: mix.a <= mix.b")[0] == (
+        "`mix.a <= mix.b` does not hold at step 0 of stage `base`: 0.75 <= 0.25 is false"
+    )
+
+
 def test_a_name_that_means_several_things_is_refused_where_they_differ() -> None:
     text = SMALL.replace(
         "code: {modality: text, tokens: 10M}", "code: {modality: text, tags: [web]}"

@@ -5,7 +5,7 @@ A name may mean several of these as long as it means the same documents; else th
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NoReturn
 
 from curriculum.claims import Path
@@ -20,10 +20,13 @@ MIX_KINDS = ("source", "modality", "tag", "node")
 SOURCE_KINDS = ("source", "tag", "modality")
 
 
-def nodes_of(plan: Plan, path: Path) -> tuple[NodeSets, frozenset[str]]:
+def nodes_of(
+    plan: Plan, path: Path, stages: Collection[str] = ()
+) -> tuple[NodeSets, frozenset[str]]:
     """Return the nodes that `mix.NAME` sums, by stage, and the stages that cannot tell all of them.
 
-    Of a replay that was too large to keep, a plan knows the sources and no groups. Raises
+    What a name may mean must be the same in all of `stages`, which are all of the plan where none
+    is named. Of a replay that was too large to keep, a plan knows the sources and no groups. Raises
     `ClaimProblem`.
     """
     kind, name = _kind_and_name(path, MIX_KINDS)
@@ -39,7 +42,10 @@ def nodes_of(plan: Plan, path: Path) -> tuple[NodeSets, frozenset[str]]:
         return there[kind], _cut(plan, kind, name)
     if not there:
         _refuse(path, f"no node, tag, source or modality is called `{name}`", _known(plan))
-    leaves = {k: {s: _leaves(plan.stage(s), n) for s, n in there[k].items()} for k in there}
+    leaves = {
+        k: {s: _leaves(plan.stage(s), n) for s, n in there[k].items() if s in stages or not stages}
+        for k in there
+    }
     _require_same(path, name, leaves)
     first = next(iter(there))
     return there[first], _cut(plan, first, name)

@@ -17,6 +17,7 @@ from curriculum.check.claim_values import (
     stages_with,
     values_of,
 )
+from curriculum.check.claim_words import sides_in_words
 from curriculum.check.comparing import DividesByZero, Undecided, first_failure
 from curriculum.check.forms import Atoms, Form
 from curriculum.check.places import related_place
@@ -25,7 +26,6 @@ from curriculum.claims_text import parse_claim
 from curriculum.errors import ClaimProblem, Diagnostic, Severity, Span, did_you_mean
 from curriculum.marks import step_at_mark
 from curriculum.plan import Claim, Plan, Stage
-from curriculum.units import decimal_words
 
 RULE = "claims-hold"
 
@@ -82,7 +82,12 @@ class _Question(NamedTuple):
         for path in paths:
             if path.point is not None:
                 _require_stage(plan, path.point)
-        return _Question(plan, claim, relation, {path: values_of(plan, path) for path in paths})
+        whole = {p.point.stage for p in paths if p.point is not None and p.point.is_whole}
+        values = {
+            path: values_of(plan, path, {path.point.stage} if path.point else whole)
+            for path in paths
+        }
+        return _Question(plan, claim, relation, values)
 
     def answer(self) -> Diagnostic | None:
         """Return what is wrong with the claim, or cannot be decided; None where it holds."""
@@ -172,7 +177,7 @@ class _Question(NamedTuple):
             return self._finding("claim-undecided", what, help, severity=Severity.WARNING)
         if step is None:
             return None
-        sides = _words(atoms.value(left, step), atoms.value(right, step))
+        sides = sides_in_words(self.relation, atoms.value(left, step), atoms.value(right, step))
         what = (
             f"`{self._text}` does not hold{self._where(run, step)}: "
             f"{sides[0]} {self.relation.order} {sides[1]} is false"
@@ -254,15 +259,3 @@ def _run_of(plan: Plan, point: Point) -> Run:
             what, *point.place, f"it has {stage.steps:,} steps; write tokens, a step or a share"
         )
     return Run(stage, step, step + 1, step == stage.steps)
-
-
-def _words(left: Fraction, right: Fraction) -> tuple[str, str]:
-    """Write two numbers with as many digits as tell them apart, up to an exact fraction."""
-    for digits in (6, 9, 12, 15):
-        words = f"{float(left):.{digits}g}", f"{float(right):.{digits}g}"
-        exact = [
-            float(x) == x and f"{float(x):.{digits}g}" == repr(float(x)) for x in (left, right)
-        ]
-        if words[0] != words[1] or left == right or all(exact):
-            return words
-    return decimal_words(left), decimal_words(right)

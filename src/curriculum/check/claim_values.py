@@ -4,7 +4,7 @@
 and `form_on` gives it between two such cuts.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from fractions import Fraction
 from typing import NamedTuple, assert_never
 
@@ -62,11 +62,14 @@ class Unknown(Exception):
     """A value that the plan does not know."""
 
 
-def values_of(plan: Plan, path: Path) -> Values:
-    """Return what a path means in a plan. Raises `ClaimProblem`."""
+def values_of(plan: Plan, path: Path, stages: Collection[str] = ()) -> Values:
+    """Return what a path means in a plan, or in the stages that its claim is limited to.
+
+    Raises `ClaimProblem`.
+    """
     match path.names[0]:
         case "mix":
-            return Shares(*nodes_of(plan, path), f"`{path.text}`")
+            return Shares(*nodes_of(plan, path, stages), f"`{path.text}`")
         case "lr" | "loss" | "set":
             return _curves(plan, path)
         case "batch":
