@@ -11,7 +11,7 @@ from curriculum.compile_amounts import root_of
 from curriculum.lock import read_lock, write_lock
 from curriculum.mixture import Mixture
 from curriculum.usage import epochs, tokens_asked
-from small import BASE, EYES, message_of, plan_in, plan_of, right
+from small import BASE, EYES, compiled, message_of, plan_in, plan_of, right
 from strategies import Tree
 
 
@@ -43,6 +43,30 @@ def test_a_group_reads_the_tokens_it_says(of_a: int, of_b: int, tokens: int) -> 
         at_last = last.nodes[path].exact(found.steps - 1 - last.first_step)
         assert parts[path] - max(over, 0) * at_last == wanted
     assert sum(asked(found).values()) == tokens
+
+
+@pytest.mark.parametrize(
+    ("mix", "message"),
+    [
+        (
+            {"a": {"tokens": "4.105M"}, "b": {"tokens": "1.2M"}},
+            "the amounts of the mixture sum to 5.305M of 64K, and are divided by their sum",
+        ),
+        (
+            {"g": {"ratio": ".5", "of": {"a": {"tokens": 8_000}, "b": {"epochs": ".1"}}}, "b": ".5"},
+            "the amounts of `g` sum to 108K of 32K, and are divided by their sum",
+        ),
+        (
+            {"a": {"tokens": 80_000}, "b": "1.75"},
+            "the amounts and ratios of the mixture sum to 192K of 64K, and are divided by their sum",
+        ),
+    ],
+)
+def test_what_is_normalized_over_amounts_is_told_in_tokens(mix: Tree, message: str) -> None:
+    normal = {"normalize": "true"}
+    mix = {"g": {**mix["g"], **normal}, "b": mix["b"]} if "g" in mix else {**normal, **mix}
+    (note,) = compiled({"text": {**BASE, "mixture": mix}}).findings
+    assert (note.rule, note.message) == ("normalized", message)
 
 
 def test_an_amount_is_a_share_of_what_the_stage_asks_for() -> None:

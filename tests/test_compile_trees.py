@@ -141,7 +141,7 @@ def test_smollm3_decay_weights_are_divided_by_their_sum() -> None:
     (note,) = found.findings
     assert note.severity is Severity.INFO
     assert note.rule == "normalized"
-    assert note.message == "the ratios of the mixture sum to 1.00565, and are divided by it"
+    assert note.message == "the ratios of the mixture sum to 1.00565, and are divided by their sum"
     ratios = right(found).stage("text").mixture.end_ratios()
     assert {name: round(float(x), 5) for name, x in ratios.items()} == {
         "fwe": 0.19888, "dclm": 0.29831, "others": 0.50281,

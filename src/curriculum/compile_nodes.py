@@ -21,7 +21,7 @@ from curriculum.errors import Span, did_you_mean
 from curriculum.mixture import Node, exact_sum
 from curriculum.plan import Source
 from curriculum.spec import CurveSpec, MeasureSpec, MixSpec, NodeSpec, Point, Word
-from curriculum.units import decimal_words
+from curriculum.units import decimal_words, rounded_in_words
 
 Roots = tuple[Node, ...]
 
@@ -83,7 +83,7 @@ def _siblings(state: State, draft: Draft, spec: MixSpec, around: Around) -> Root
         elif node.name in by_size:
             nodes[index] = replace(node, of_rest=by_size[node.name] / whole)
     siblings = tuple(sorted(nodes, key=lambda n: n.name))
-    return _normalized(state, draft, spec, siblings, around)
+    return _normalized(state, draft, spec, siblings, around, there)
 
 
 def _one_way(state: State, spec: MixSpec) -> bool:
@@ -109,8 +109,9 @@ def _one_way(state: State, spec: MixSpec) -> bool:
 
 
 def _normalized(
-    state: State, draft: Draft, spec: MixSpec, siblings: Roots, around: Around
+    state: State, draft: Draft, spec: MixSpec, siblings: Roots, around: Around, there: Fraction
 ) -> Roots | None:
+    """Divide ratios by their sum where that is said; `there` are the tokens of amounts, if any."""
     if spec.normalize is None:
         return siblings
     where = f"`{around.path}`" if around.path else "the mixture"
@@ -132,10 +133,13 @@ def _normalized(
         return None
     if total == 1:
         return siblings
-    words = decimal_words(total)
-    state.tell(
-        "normalized", f"the ratios of {where} sum to {words}, and are divided by it", spec.normalize
-    )
+    what, words = "ratios", decimal_words(total)
+    if there:
+        has_ratios = any(node.ratio is not None for node in spec.nodes)
+        what = "amounts and ratios" if has_ratios else "amounts"
+        words = f"{rounded_in_words(total * there, 6)} of {rounded_in_words(there, 6)}"
+    message = f"the {what} of {where} sum to {words}, and are divided by their sum"
+    state.tell("normalized", message, spec.normalize)
     return tuple(replace(n, ratio=_divided(n.ratio, total)) for n in siblings)
 
 

@@ -391,7 +391,7 @@ def test_a_reason_that_a_comma_cuts_is_to_be_quoted() -> None:
         ("mix.web == 1/3", "0.75 == 0.333333"),
         ("epochs.web <= .05", "0.075 <= 0.05"),
         ("tokens.web <= 10% * tokens.total", "750K <= 150K"),
-        ("first: seq_len == 4Ki", "128 == 4096"),
+        ('"first: seq_len == 4Ki"', "128 == 4096"),
         ("steps.total <= 100", "734 <= 100"),
     ],
 )
