@@ -52,6 +52,23 @@ def test_a_shape_is_its_formula(shape: Shape) -> None:
     assert piece(shape).value(250) == pytest.approx(float(WORKED[shape]), rel=4e-16)
 
 
+@pytest.mark.parametrize("shape", [*WORKED, "rsqrt"])
+@given(a=st.integers(1, 999), b=st.integers(1, 999))
+def test_a_piece_begins_at_exactly_what_is_written(shape: Shape, a: int, b: int) -> None:
+    knob = Fraction(50) if shape == "rsqrt" else None
+    begins = piece(shape, Fraction(a, 1000), Fraction(b, 1000), knob)
+    assert begins.value(100) == a / 1000
+    assert Curve((begins,)).at(3, 100) == a / 1000
+    assert Curve((begins,)).values(range(3, 4), [100]) == [a / 1000]
+
+
+def test_a_cosine_from_a_published_rate_begins_at_it() -> None:
+    falls = replace(piece("cosine"), a=Fraction("1.2e-4"), b=Fraction("1.2e-5"))
+    assert falls.value(100) == 1.2e-4
+    half = replace(falls, behind=Fraction(1, 2))
+    assert half.value(100) == pytest.approx(6.6e-5, rel=1e-15)
+
+
 def test_rsqrt_and_half_lives_are_their_formulas() -> None:
     rsqrt = piece("rsqrt", knob=Fraction(50))
     assert rsqrt.value(250) == 0.75 * sqrt(50 / 200) == 0.375

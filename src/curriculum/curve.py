@@ -56,7 +56,7 @@ class Piece:
         object.__setattr__(self, "_behind", float(self.behind))
 
     def value(self, x: int) -> float:
-        """Return the value at clock position `x`; past the end it is the end's value.
+        """Return the value at clock position `x`: at the start exactly `a`, from the end on `b`.
 
         Source: the table of shapes in docs/language.md; `inverse` is the decay of WSD-S
         (arXiv:2410.05192), linear in 1 / value; half-lives are AdEMAMix's (arXiv:2409.03137).
@@ -66,6 +66,8 @@ class Piece:
         [0.0, 0.25, 0.5, 0.75, 1.0]
         >>> Piece("cosine", "steps", 0, 0, 4, Fraction(1), Fraction(0)).value(2)
         0.5
+        >>> Piece("cosine", "steps", 0, 0, 4, Fraction(12), Fraction(1, 10)).value(0)
+        12.0
         >>> Piece("sqrt", "steps", 0, 0, 4, Fraction(1), Fraction(0)).value(1)
         0.5
         >>> Piece("exponential", "steps", 0, 0, 2, Fraction(4), Fraction(1)).value(1)
@@ -96,6 +98,8 @@ class Piece:
         span = self.end - self.start
         if x >= span:
             return b
+        if x == 0 and not self._behind:
+            return a  # exactly, as b + (a - b) in floats is not
         p = x / span
         if self._behind:
             p = self._behind + (1 - self._behind) * p
