@@ -100,6 +100,7 @@ def plan_in(folder: Path, overlay: str, stages: Tree, *settings: str, **more: An
 
 def untagged_yaml(text: str) -> Any:
     """Read YAML as editors do: tags are dropped, and a conflict is a list."""
+
     class Loader(yaml.SafeLoader):
         """YAML with the language's tags, which cover what they hold."""
 

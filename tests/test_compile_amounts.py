@@ -50,15 +50,18 @@ def test_a_group_reads_the_tokens_it_says(of_a: int, of_b: int, tokens: int) -> 
     [
         (
             {"a": {"tokens": "4.105M"}, "b": {"tokens": "1.2M"}},
-            "the amounts of the mixture sum to 5.305M of 64K, and are divided by their sum",
+            "the amounts of the mixture sum to 5.305M of 64K, ",
         ),
         (
-            {"g": {"ratio": ".5", "of": {"a": {"tokens": 8_000}, "b": {"epochs": ".1"}}}, "b": ".5"},
-            "the amounts of `g` sum to 108K of 32K, and are divided by their sum",
+            {
+                "g": {"ratio": ".5", "of": {"a": {"tokens": 8_000}, "b": {"epochs": ".1"}}},
+                "b": ".5",
+            },
+            "the amounts of `g` sum to 108K of 32K, ",
         ),
         (
             {"a": {"tokens": 80_000}, "b": "1.75"},
-            "the amounts and ratios of the mixture sum to 192K of 64K, and are divided by their sum",
+            "the amounts and ratios of the mixture sum to 192K of 64K, ",
         ),
     ],
 )
@@ -66,7 +69,7 @@ def test_what_is_normalized_over_amounts_is_told_in_tokens(mix: Tree, message: s
     normal = {"normalize": "true"}
     mix = {"g": {**mix["g"], **normal}, "b": mix["b"]} if "g" in mix else {**normal, **mix}
     (note,) = compiled({"text": {**BASE, "mixture": mix}}).findings
-    assert (note.rule, note.message) == ("normalized", message)
+    assert (note.rule, note.message) == ("normalized", f"{message}and are divided by their sum")
 
 
 def test_an_amount_is_a_share_of_what_the_stage_asks_for() -> None:

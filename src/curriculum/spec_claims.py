@@ -1,6 +1,6 @@
 """Claims of `require` as written: texts, each with its reason"""
 
-from curriculum.nodes import UNSCALED, Map, Node, Scalar, Seq
+from curriculum.nodes import UNSCALED, Key, Map, Node, Scalar, Seq
 from curriculum.spec import ClaimSpec
 from curriculum.spec_reader import SpecReader
 from curriculum.words import CLAIM
@@ -44,7 +44,8 @@ def _claim(reader: SpecReader, node: Node) -> ClaimSpec | None:
 
 def _is_cut(reader: SpecReader, node: Map) -> bool:
     """Note a text that commas cut into pieces: all but the first are keys that hold nothing."""
-    whole, pieces, name = "", [], ""
+    pieces: list[Key] = []
+    whole, end, name = "", 0, ""
     for key, value in node.entries:
         if key.text in CLAIM and isinstance(value, Scalar):
             if pieces:
