@@ -140,6 +140,7 @@ def test_a_stale_lock_is_a_finding(capsys: pytest.CaptureFixture[str], tmp_path:
     run(["plan", SEED, "-o", str(lock)])
     assert run(["plan", SEED, "--against", str(lock)]) == 0
     changed = ["plan", SEED, "--against", str(lock), "--set", "stages.joint.tokens=1.5T"]
+    changed += ["--set", "require=tokens.joint == 1.5T"]  # the plan's own claims add up to 9.6T
     capsys.readouterr()
     code, answer = document(capsys, *changed)
     assert code == 1
