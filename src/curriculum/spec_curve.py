@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 from curriculum.errors import ValueProblem
-from curriculum.nodes import Map, Node, Scalar, Seq
+from curriculum.nodes import Map, Node, Scalar, Seq, agreed
 from curriculum.spec import CurveSpec, PieceSpec, RideSpec, Word
 from curriculum.spec_pieces import read_pieces
 from curriculum.spec_reader import NAME, SpecReader
@@ -32,6 +32,7 @@ def read_curve(reader: SpecReader, node: Node, percent_is_share: bool = True) ->
 
 def read_ride(reader: SpecReader, node: Node) -> RideSpec | None:
     """Read how one module's LR runs: a schedule by name, a curve, or one of them at length."""
+    node = agreed(node)
     if isinstance(node, Scalar) and _is_schedule_name(reader.small(node.text)):
         word = Word(reader.small(node.text), node.span)
         return RideSpec(word, None, False, Fraction(1), False, node.span)

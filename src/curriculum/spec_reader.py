@@ -63,6 +63,7 @@ class SpecReader:
             return None
 
     def word(self, node: Node, known: "list[str] | tuple[str, ...] | None" = None) -> Word | None:
+        node = agreed(node)
         if self.is_nothing(node):
             return None
         if not isinstance(node, Scalar):
