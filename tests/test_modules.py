@@ -18,7 +18,8 @@ from curriculum.models.flops import train_flops_per_token
 from curriculum.models.presets import PRESETS
 from curriculum.module_words import SIZES
 from curriculum.plan import Plan
-from curriculum.schema import Json, plan_schema
+from curriculum.schema import plan_schema
+from curriculum.schema_forms import Json
 from curriculum.screen import screen
 from curriculum.units import rounded_in_words
 from curriculum.usage import epochs

@@ -5,7 +5,8 @@ Every definition of the schema becomes a section: what it is, its keys, and what
 
 from typing import Any
 
-from curriculum.schema import CONFLICT
+from curriculum.schema_forms import CONFLICT_TITLE
+from curriculum.units import rate_in_words
 
 Json = dict[str, Any]
 
@@ -14,17 +15,24 @@ HEAD = """\
 
 Made from the JSON Schema by `curriculum schema --format markdown`; `curriculum schema` prints the
 schema itself, for editors. The ideas behind the keys, each with an example, are in
-[the pages of the language](language/README.md). Wherever a value may stand, so may several that
-contradict each other, `!conflict [...]`: the first is used.
+[the pages of the language](language/README.md).
 """
 
 
 def reference(schema: Json) -> str:
     """Return the reference as Markdown: the plan itself, then every definition it leads to."""
     definitions = schema["$defs"]
-    sections = [HEAD, _section("A plan file", schema, definitions)]
-    sections += [_section(f"`{name}`", definitions[name], definitions) for name in _reached(schema)]
+    sections = [HEAD, _section("A plan file", schema)]
+    names = sorted(_reached(schema), key=lambda name: _place(definitions[name]))
+    sections += [_section(f"`{name}`", definitions[name]) for name in names]
     return "\n".join(sections)
+
+
+def _place(schema: Json) -> int:
+    """Order the sections: mappings and lists, then choices of words, then simple values."""
+    if _word_meanings(schema) or "enum" in str(schema.get("anyOf")):
+        return 0 if "$ref" in str(schema) else 1
+    return 0 if "$ref" in str(schema) or "properties" in schema else 2
 
 
 def _reached(schema: Json) -> list[str]:
@@ -48,15 +56,27 @@ def _references(node: object, skip: str = "") -> list[str]:
     return own + [n for key, value in node.items() if key != skip for n in _references(value)]
 
 
-def _section(title: str, schema: Json, definitions: Json) -> str:
+def _section(title: str, schema: Json) -> str:
     lines = [f"## {title}", ""]
     if "description" in schema:
         lines += [schema["description"], ""]
-    if "properties" in schema:
+    if meanings := _word_meanings(schema):
+        lines += ["| word | means |", "| --- | --- |"]
+        lines += [f"| `{word}` | {_in_cell(means)} |" for word, means in meanings.items()] + [""]
+    elif "properties" in schema:
         lines += _table(schema)
-    elif words := _words(schema):
-        lines += [f"Written as {words}.", ""]
+    elif "$ref" in str(schema) or "enum" in str(schema):
+        lines += [f"Written as {_words(schema)}.", ""]
+    if examples := schema.get("examples"):
+        lines += ["Such as " + ", ".join(f"`{in_a_line(one)}`" for one in examples) + ".", ""]
     return "\n".join(lines)
+
+
+def _word_meanings(schema: Json) -> dict[str, str]:
+    for one in schema.get("anyOf", ()):
+        if "enumDescriptions" in one:
+            return dict(zip(one["enum"], one["enumDescriptions"], strict=True))
+    return {}
 
 
 def _table(schema: Json) -> list[str]:
@@ -64,21 +84,30 @@ def _table(schema: Json) -> list[str]:
     lines = ["| key | takes | means |", "| --- | --- | --- |"]
     for key, value in schema["properties"].items():
         said = f"`{key}`" + (" (required)" if key in required else "")
-        means = value.get("description", "").replace("|", "\\|")
-        lines.append(f"| {said} | {_words(value)} | {means} |")
-    for pattern, value in schema.get("patternProperties", {}).items():
-        if "properties" in value or "$ref" in value or "anyOf" in value:
-            lines.append(f"| {_pattern(pattern)} | {_words(value)} | |")
+        means = value.get("description", "").partition("\n\n")[0]
+        lines.append(f"| {said} | {_words(value)} | {_in_cell(means)} |")
+    for keys, value in _other_keys(schema):
+        if set(value) - {"description"}:
+            lines.append(f"| {keys} | {_words(value)} | |")
     return [*lines, ""]
 
 
+def _other_keys(schema: Json) -> list[tuple[str, Json]]:
+    """Return what other keys a mapping has, in words, each with what it takes."""
+    named = [(_pattern(p), value) for p, value in schema.get("patternProperties", {}).items()]
+    rest = schema.get("additionalProperties")
+    if isinstance(rest, dict):
+        named.append((_pattern(schema.get("propertyNames", {}).get("pattern", "")), rest))
+    return named
+
+
 def _words(schema: Json) -> str:
-    """Say in words what a schema takes."""
+    """Say in words what a schema takes; that it may be a list of what sources say is left out."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return f"[{name}](#{name})"
-    if "anyOf" in schema:
-        said = [one for one in schema["anyOf"] if one.get("title") != CONFLICT]
+    if "anyOf" in schema and "type" not in schema:
+        said = [one for one in schema["anyOf"] if one.get("title") != CONFLICT_TITLE]
         return " or ".join(dict.fromkeys(_words(one) for one in said))
     if "const" in schema:
         return f"`{schema['const']}`"
@@ -88,21 +117,52 @@ def _words(schema: Json) -> str:
         case "array":
             return f"a list: {_words(schema.get('items', {}))}" if schema.get("items") else "a list"
         case "object":
-            inner = schema.get("patternProperties", {})
-            pairs = [f"{_pattern(p)}: {_words(value)}" for p, value in inner.items()]
+            pairs = [f"{keys}: {_words(value)}" for keys, value in _other_keys(schema)]
             return f"a mapping of {'; '.join(pairs)}" if pairs else "a mapping"
-        case list() as kinds:
-            return " or ".join(kinds)
-        case "string":
-            return "text"
-        case "null":
-            return "nothing"
-        case kind:
-            return str(kind or "anything")
+        case list() as types:
+            is_number = "number" in types or "integer" in types
+            spare = ("array", "string") if is_number else ("array",)
+            return " or ".join(_TYPES[name] for name in types if name not in spare)
+        case str() as name:
+            return _TYPES[name]
+        case _:
+            return "anything"
+
+
+_TYPES = {
+    "number": "a number",
+    "integer": "a whole number",
+    "string": "text",
+    "boolean": "`true`, `false`",
+    "null": "nothing",
+}
 
 
 def _pattern(pattern: str) -> str:
     """Name what the keys are that a pattern takes."""
-    if "(/" in pattern:
-        return "a module or part"
-    return "a part of a module" if "/" in pattern else "a name"
+    if "@" in pattern:
+        return "a stage"
+    return "a module or part" if "(/" in pattern else "a name"
+
+
+def _in_cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def in_a_line(value: object) -> str:
+    """Write a value as YAML in one line.
+
+    >>> in_a_line({"shape": "linear", "to": "10%", "on": [True, 3e-4]})
+    '{shape: linear, to: 10%, on: [true, 3e-4]}'
+    """
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case float() if 0 < value < 1e-2:
+            return rate_in_words(value)
+        case dict():
+            return "{" + ", ".join(f"{key}: {in_a_line(one)}" for key, one in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(in_a_line(one) for one in value) + "]"
+        case _:
+            return str(value)

@@ -25,47 +25,57 @@ PLAN_PATTERN = "[a-z0-9][a-z0-9._-]*"
 """A plan's name: like any other, and with dots, as models and files have them."""
 
 PLAN: Table = {
-    "plan": Word("plan_name", "The plan's name: `smollm2-1.7b`."),
-    "source": Word("text", "Where the values below come from; a bare value is then stated."),
-    "extends": Word("text", "The plan file below this overlay, relative to this file."),
+    "plan": Word("plan_name", "The plan's name, as `smollm2-1.7b`: it stands in every output."),
+    "source": Word("text", "Where the values below come from: a paper, a file, yourself."),
+    "extends": Word("text", "The plan below this overlay: `kimi-vl.yaml`, relative to this file."),
     "scale": Word("scale", "Factors that make a proxy of the plan below."),
-    "seed": Word("integer", "The seed of data order and initial weights."),
+    "seed": Word("integer", "The seed of data order and of new weights; 0 where nothing is said."),
     "modules": Word("modules", "The parts of the model, by name."),
-    "optimizers": Word("optimizers", "Named optimizers; parts of modules may differ."),
-    "sources": Word("sources", "The sets of documents there are, by name."),
-    "schedules": Word("schedules", "Named learning-rate curves with a clock of their own."),
-    "stages": Word("stages", "The stages of the curriculum, by name."),
+    "optimizers": Word("optimizers", "Optimizers by name; modules and parts may differ."),
+    "sources": Word("sources", "What there is to read, by name."),
+    "schedules": Word("schedules", "Learning-rate curves by name, each with a clock of its own."),
+    "stages": Word("stages", "What is trained, by name; their order means nothing."),
     "require": Word("claims", "Claims that the plan must keep: `mix.multimodal <= 40%`."),
 }
 
 SCALE: Table = {
-    "tokens": Word("ratio", "Factor of every amount in tokens, such as 1/8_000_000."),
-    "seqs": Word("ratio", "Factor of the sequences in a batch, such as 1/128."),
-    "seq_len": Word("ratio", "Factor of every context length, such as 1/64."),
+    "tokens": Word("ratio", "Factor of every amount in tokens: `1/8_000_000`."),
+    "seqs": Word("ratio", "Factor of the sequences in a batch: `1/128`."),
+    "seq_len": Word("ratio", "Factor of every context: `1/64`."),
 }
 
 MODULE: Table = {
-    "preset": Word("preset", "The named shape; any of its fields may stand beside it."),
+    "preset": Word(
+        "preset", "A published shape by name; any size beside it replaces the preset's."
+    ),
     "kind": Word("kind", "In place of a preset: what a module is of which only counts are known."),
     "source": Word("text", "Where this module's values come from."),
 }
 
 SOURCE: Table = {
-    "modality": Word("modality", "What its documents hold: text, image-text or video-text."),
+    "modality": Word("modality", "What its documents hold."),
     "tokens": Word(
-        "tokens", "How many tokens there are; needed for epochs and for ratios by size."
+        "tokens", "How many there are, as an LLM reads them; epochs and shares by size need it."
     ),
-    "holdout": Word("ratio", "Share of its documents, by their hash, that training never reads."),
-    "max_epochs": Word("number", "How often all stages on a path may read it, counted together."),
-    "image_share": Word("ratio", "Share of its LLM positions that images fill, for the FLOPs."),
-    "path": Word("text", "Folder of the prepared documents, relative to the launch's --data."),
-    "of": Word("name", "Makes this a part of another source: some of its documents."),
+    "holdout": Word(
+        "ratio", "The share of its documents, chosen by hash, that training never reads."
+    ),
+    "max_epochs": Word(
+        "number", "How often all stages on a path may read it together; more is an error."
+    ),
+    "image_share": Word(
+        "ratio", "The share of its LLM positions that images fill: FLOPs and epochs of ViTs."
+    ),
+    "path": Word(
+        "text", "The folder of its prepared documents, below the --data of `curriculum train`."
+    ),
+    "of": Word("name", "The source that this is a part of: `part` or lengths say which documents."),
     "part": Word(
         "text", "Which share of the whole, by order: `first 10%`, `last 5%`, `10% to 30%`."
     ),
-    "min_tokens": Word("tokens", "Of the whole, the documents of at least this length."),
-    "max_tokens": Word("tokens", "Of the whole, the documents shorter than this."),
-    "tags": Word("tags", "Words that claims of `require` may sum sources by: [web, en]."),
+    "min_tokens": Word("tokens", "Of the whole, the documents of at least this many tokens."),
+    "max_tokens": Word("tokens", "Of the whole, the documents of fewer tokens than this."),
+    "tags": Word("tags", "Words that several sources share, for claims of `require`: `[web, en]`."),
     "source": Word("text", "Where this source's values come from."),
 }
 
@@ -77,32 +87,37 @@ CLAIM: Table = {
 PIECE: Table = {
     "shape": Word(
         "shape",
-        "constant, linear, cosine, sqrt, power, inverse, exponential, rsqrt or half_life.",
+        "How the value goes from `from` to `to`.",
     ),
-    "from": Word("number", "Value at its start; `current`: where the parent left the module."),
-    "to": Word("number", "Value at its end; in a learning rate `10%` is a tenth of its start."),
-    "for": Word("amount", "Its length: tokens, steps, or a share of the whole curve."),
-    "until": Word("mark", "The mark on the curve's clock at which it ends."),
-    "half_life": Word("amount", "Length in which an exponential piece halves."),
+    "from": Word(
+        "number",
+        "Its first value; else where the piece before ended. `current`: the parent's last.",
+    ),
+    "to": Word("number", "Its last value; in a learning rate `10%` is a tenth of its first."),
+    "for": Word("amount", "Its length: `200B`, `2000 steps`, or a share of the whole curve."),
+    "until": Word(
+        "mark", "The mark on the curve's clock at which it ends: `5T`, `step 9000`, `80%`."
+    ),
+    "half_life": Word("amount", "The length in which an exponential piece halves: `200B`."),
     "timescale": Word("amount", "The k of an rsqrt piece: a sqrt(k / (k + x))."),
     "power": Word("number", "The k of a power piece: a + (b - a)(1 - (1 - p)^k)."),
     "stretch": Word(
         "name",
         "First in a schedule: draws what was left of this schedule's piece out to a new end.",
     ),
-    "repeat": Word("pieces", "Pieces that come again and again, `times` times."),
+    "repeat": Word("pieces", "Pieces that come `times` times, one round after the other."),
     "times": Word("integer", "How often `repeat` goes through its pieces."),
 }
 
 LR: Table = {
-    "schedule": Word("name", "The named schedule that the module rides on."),
-    "curve": Word("curve", "A curve over this stage alone."),
-    "restart": Word("boolean", "Begin the schedule's clock anew in this stage."),
-    "scale": Word("number", "Factor of the schedule's values."),
-    "jump": Word("boolean", "Say aloud that the learning rate jumps where the stage begins."),
+    "schedule": Word("name", "The schedule that the module rides on."),
+    "curve": Word("curve", "In place of a schedule: a curve over this stage alone."),
+    "restart": Word("boolean", "The schedule's clock begins anew in this stage."),
+    "scale": Word("number", "A factor of the schedule's values: .1."),
+    "jump": Word("boolean", "Says aloud that the learning rate jumps where the stage begins."),
     "with_batch": Word(
         "with_batch",
-        "Times the batch over that of the clock's first step: its `sqrt`, `linear`, or `none`.",
+        "How the learning rate follows the tokens in a step.",
     ),
 }
 
@@ -114,7 +129,7 @@ BATCH: Table = {
     "tokens": Word(
         "batch_size", "Tokens in one step, whole sequences, `keep`, or a ramp `{from, to, by}`."
     ),
-    "seq_len": Word("seq_len", "The context from here on; else as the piece before has it."),
+    "seq_len": Word("seq_len", "The context from here on; else that of the piece before."),
     "until": Word("mark", "The mark at which this piece of the batch, or its ramp, ends."),
 }
 
@@ -124,13 +139,13 @@ RAMP: Table = {
         "Where the ramp starts; `current`: as the ancestor left it; else as the piece before ends.",
     ),
     "to": Word("count", "Where it ends, above or below; the batch stays there."),
-    "by": Word("count", "Increments: every level gets an equal share of the ramp's tokens."),
+    "by": Word("whole", "Increments: every level gets an equal share of the ramp's tokens."),
     "shape": Word("ramp_shape", "`linear`: the line between the ends, by `multiple_of`."),
-    "multiple_of": Word("count", "What a linear ramp is rounded down to."),
+    "multiple_of": Word("whole", "What a linear ramp is rounded down to."),
 }
 
 LAYOUT: Table = {
-    "dp": Word("integer", "Data-parallel ranks."),
+    "dp": Word("integer", "Data-parallel ranks: each reads its own sequences."),
     "micro": Word("integer", "Sequences in one micro-batch of a rank."),
     "accumulation": Word("accumulation", "Micro-batches of a rank in one step, or `varies`."),
     "tp": Word("integer", "Tensor-parallel ranks."),
@@ -139,7 +154,7 @@ LAYOUT: Table = {
 }
 
 GROUP: Table = {
-    "ratio": Word("curve", "Share of the tokens of what holds it, `rest`, or a curve."),
+    "ratio": Word("curve", "Its share of the tokens of what holds it: `40%`, `rest`, or a curve."),
     "tokens": Word("tokens", "Instead of a ratio: the tokens it reads in this stage or piece."),
     "epochs": Word("number", "Instead of a ratio: how often it is read in this stage or piece."),
     "size": Word("number", "Instead of a ratio: its tokens times this, among what is left."),
@@ -150,16 +165,19 @@ GROUP: Table = {
     "of": Word(
         "mixture", "What shares it: sources and groups, `replay: STAGE`, or a list by size."
     ),
-    "tags": Word("tags", "Words that claims of `require` may sum groups by: [multimodal]."),
+    "tags": Word("tags", "Words that claims of `require` may sum groups by: `[multimodal]`."),
     "source": Word("text", "Where these ratios come from."),
 }
 
 MERGE: Table = {
-    "average": Word("averaged", "Stages or marks in equal parts, with weights, or one stage."),
-    "last": Word("integer", "How many checkpoints of that one stage, its end the first of them."),
-    "every": Word("amount", "How far these lie from each other, in steps or tokens."),
-    "select": Word("name", "The one that is taken."),
-    "of": Word("points", "The candidates it was taken from; they count as spent."),
+    "average": Word(
+        "averaged",
+        "What is averaged: `[a, b]`, `{a: .9, b: .1}`, or one stage with `last` and `every`.",
+    ),
+    "last": Word("integer", "How many checkpoints of that one stage, counted back from its end."),
+    "every": Word("amount", "How far these lie apart: `1000 steps`, `5B`."),
+    "select": Word("name", "The one of the candidates that is taken."),
+    "of": Word("points", "The candidates; all of them count as spent."),
 }
 
 MIX_PIECE: Table = {
@@ -177,8 +195,10 @@ MEASURES = ("tokens", "epochs", "size", "sqrt_size")
 """What a node of a mixture may say instead of a ratio."""
 
 CHECKPOINT: Table = {
-    "gives": Word("names", "The modules that the outside checkpoint holds."),
-    "tokens": Word("tokens", "What it had read: counts on the path from here, never as spent."),
+    "gives": Word("names", "The modules that it holds, for `init` to take."),
+    "tokens": Word(
+        "tokens", "What it had read: counts on the path of what starts here, never as spent."
+    ),
     "lr": Word("rates", "The learning rate each module was left at: what `from: current` reads."),
     "rope": Word("rope", "RoPE by module, as it was trained: what `keep: CHECKPOINT` keeps."),
     "seq_len": Word("seq_len", "The context it was trained with: what `keep: CHECKPOINT` keeps."),
@@ -188,57 +208,57 @@ CHECKPOINT: Table = {
 }
 
 STAGE: Table = {
-    "checkpoint": Word("checkpoint", "Makes this an outside checkpoint: a stage that is over."),
-    "extends": Word("name", "Copies the text of a sibling stage; keys said here replace it."),
+    "checkpoint": Word(
+        "checkpoint", "Makes this an outside checkpoint: a stage that somebody else trained."
+    ),
+    "extends": Word(
+        "name", "The stage whose text is copied; what is said here replaces it key by key."
+    ),
     "source": Word("text", "Where this stage's values come from."),
     "init": Word(
         "init",
-        "Where each module comes from: a stage, `stage@mark`, a merge, or `new`; a part: `new`.",
+        "Where each module comes from: a stage, `stage@60%`, a merge, or `new`.",
     ),
-    "keep": Word("keep", "What is not said is as that ancestor left it; `{rest: A, vit: B}` too."),
-    "status": Word("status", "What became of it: main, side, abandoned or probe. Changes nothing."),
-    "carry": Word("carry", "Whose optimizer state comes along: all, none, or modules."),
-    "tokens": Word("tokens", "The budget in tokens."),
-    "steps": Word("count", "The budget in steps."),
-    "seqs": Word("count", "The budget in sequences."),
-    "epochs": Word("count", "The budget in passes over all sources of its mixture together."),
+    "keep": Word("keep", "The ancestor as which everything is that this stage does not say."),
+    "status": Word("status", "What became of it; changes nothing that is trained."),
+    "carry": Word("carry", "Whose optimizer state comes along with the modules of `init`."),
+    "tokens": Word("tokens", "The budget in tokens: what the stage reads."),
+    "steps": Word("whole", "The budget in steps."),
+    "seqs": Word("whole", "The budget in sequences."),
+    "epochs": Word("number", "The budget in passes over all sources of its mixture together."),
     "until": Word(
         "path_mark",
         "The budget as a mark on the path: what the counted module has been asked to read by then, "
         "this stage included; tokens, or `step N`.",
     ),
-    "round": Word("round", "`down`: the budget is rounded down to whole steps, not up."),
-    "count": Word("name", "Whose positions are the tokens where there is no LLM."),
-    "train": Word("names", "The modules or parts that this stage trains."),
-    "optimizer": Word("name", "The optimizer, by name."),
-    "loss": Word("loss", "The loss terms and their weights."),
-    "set": Word("settings", "Scalars that a module lets change, by module or part."),
-    "lr": Word("lr", "A schedule's name, a curve, or one of these per module."),
-    "seq_len": Word("seq_len", "Tokens in one packed sequence: 8192 or 8Ki."),
-    "batch": Word("batch", "Sequences or tokens in one step, or pieces of them."),
-    "layout": Word("layout", "Ranks and micro-batches that batches fit, or none; no mathematics."),
-    "packing": Word(
-        "packing", "How documents fill sequences: best-fit, concat (cut anywhere), concat-across."
-    ),
-    "rope": Word(
-        "rope", "RoPE by module or part: `{llm: {base: 50_000}}`, `{llm: none}`; or `none`."
-    ),
+    "round": Word("round", "Whether the budget is rounded `up` or `down` to whole steps."),
+    "count": Word("name", "Whose positions the tokens are where there is no LLM: `vit`."),
+    "train": Word("names", "The modules or parts that learn; the others are there, and frozen."),
+    "optimizer": Word("name", "The name of an optimizer of `optimizers`."),
+    "loss": Word("loss", "The loss terms with their weights: `{next_token: 1}`."),
+    "set": Word("settings", "Scalars of modules: `{llm/router: {bias_rate: 1e-3}}`."),
+    "lr": Word("lr", "The learning rate of what is trained."),
+    "seq_len": Word("seq_len", "The context: tokens in one packed sequence."),
+    "batch": Word("batch", "Sequences or tokens in one step."),
+    "layout": Word("layout", "Ranks and micro-batches that every batch must fit, or none."),
+    "packing": Word("packing", "How documents fill sequences."),
+    "rope": Word("rope", "The RoPE of language models: `{llm: {base: 500_000}}`."),
     "target_seq_len": Word(
         "seq_len", "The context that this stage prepares for, apart from what it trains on."
     ),
-    "mixture": Word("mixture", "A tree of ratios over the sources, or pieces of such trees."),
-    "seed": Word("integer", "A seed of this stage's own: its sources are dealt anew."),
+    "mixture": Word("mixture", "What is read, in shares that sum to 1: `{web: 80%, code: rest}`."),
+    "seed": Word("integer", "A seed of this stage's own: from here on sources are dealt anew."),
     "reshape": Word(
-        "reshape", "Sizes that modules have from here on: {llm: {vocab: 49_280, rows: mean}}."
+        "reshape", "Sizes that modules have from here on: `{llm: {vocab: 49_280, rows: mean}}`."
     ),
     "adapters": Word(
         "adapters", "New adapters by module, or what becomes of the parent's: merge, drop, keep."
     ),
-    "ema": Word("ema", "An average of the weights, kept beside them: {decay: .995}, or none."),
+    "ema": Word("ema", "A running average of the weights, kept beside them."),
 }
 
 ROPE: Table = {
-    "base": Word("number", "RoPE theta."),
+    "base": Word("number", "RoPE theta: `10_000`."),
     "scaling": Word("scaling", "What stretches RoPE beyond the context it was trained at."),
 }
 
@@ -259,12 +279,12 @@ SCALING: Table = {
 """The keys of a RoPE scaling; `rope_scaling.py` says which kind reads which."""
 
 ADAPTER: Table = {
-    "kind": Word("adapter_kind", "lora, or dora (with a magnitude for each output)."),
+    "kind": Word("adapter_kind", "What adapts each matrix."),
     "rank": Word("integer", "The rank of its two matrices."),
     "parts": Word("names", "The parts of the module whose matrices get one: attention, ffn, head."),
 }
 
-EMA: Table = {"decay": Word("ratio", "What is kept of the average at each step: .995.")}
+EMA: Table = {"decay": Word("ratio", "What is kept of the average at each step: `.995`.")}
 STATUSES = ("main", "side", "abandoned", "probe")
 """What became of a stage, in the order of the totals; `main` where nothing is said."""
 
@@ -290,9 +310,9 @@ BALANCES = ("balance", "sequence_balance")
 """The terms that are about routed experts: these want a module that has them."""
 
 LOSS: Table = {
-    "weight": Word("curve", "The term's weight: a number or a curve over the stage."),
-    "over": Word("mask", "The positions it is taken over: all, text, or answers."),
-    "reduce": Word("reduce", "What is averaged: tokens, samples, or sqrt (1 / sqrt(l) a token)."),
+    "weight": Word("curve", "What the term weighs in the sum."),
+    "over": Word("mask", "The positions that it is taken over."),
+    "reduce": Word("reduce", "What is averaged: how the tokens of a sample weigh."),
 }
 
 _DROPPED = ("dropout", "drop_path")
