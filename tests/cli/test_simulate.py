@@ -110,7 +110,8 @@ def test_a_wrong_plan_is_a_finding(tmp_path: Path) -> None:
 
 
 def test_a_set_reaches_the_plan() -> None:
-    done = run(PLAN, "--set", "stages.joint.tokens=0.7T", "--format", "json")
+    moved = ["--set", "stages.joint.tokens=0.7T", "--set", "stages.cooldown.tokens=1.3T"]
+    done = run(PLAN, *moved, "--format", "json")
     assert done.exit_code == 0, done.output
     joint = next(s for s in json.loads(done.stdout)["stages"] if s["name"] == "joint")
     assert joint["asked_tokens"] == 700_000_000_000
