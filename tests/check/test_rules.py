@@ -400,6 +400,84 @@ def test_context_and_rope_may_shrink_where_the_stage_says_so() -> None:
     assert said(plan_of(text + "    rope.llm.base: 10_000\n"), "rope-never-shrinks-unsaid") == []
 
 
+GROWS = """\
+  third:
+    init: second
+    keep: second
+    carry: all
+    tokens: 500K
+    seq_len: 128
+    batch: {tokens: keep}
+  fourth:
+    init: third
+    keep: third
+    carry: all
+    tokens: 500K
+    seq_len: 256
+    batch: {tokens: keep}
+"""
+
+
+def test_a_context_that_an_ancestor_read_at_the_same_base_is_not_grown_into() -> None:
+    assert said(plan_of(SMALL + GROWS), "rope-grows-with-context") == []
+    longer = SMALL + GROWS.replace("seq_len: 256", "seq_len: 512")
+    (found,) = said(plan_of(longer), "rope-grows-with-context")
+    assert "stage `fourth` grows the context of `llm` from 128 to 512" in found
+    # `second` read 256 at another base than the one that `third` says, and `fourth` keeps.
+    other = GROWS.replace("seq_len: 128\n", "seq_len: 128\n    rope.llm.base: 20_000\n")
+    (found,) = said(plan_of(SMALL + other), "rope-grows-with-context")
+    assert "stage `fourth` grows the context of `llm` from 128 to 256" in found
+
+
+@pytest.mark.parametrize(
+    ("base", "seq_len", "number"), [(10_000, 256, 0), (10_000, 255, 1), (2, 256, 1)]
+)
+def test_an_outside_checkpoint_may_have_read_long_contexts(
+    base: int, seq_len: int, number: int
+) -> None:
+    given = f"{{gives: [llm], rope: {{llm: {{base: {base}}}}}, seq_len: {seq_len}}}"
+    text = small(
+        ("stages:\n", f"stages:\n  given: {{checkpoint: {given}}}\n"),
+        ("{llm: new}", "{llm: given}"),
+        ("    rope.llm.base: 10_000\n", ""),
+    )
+    assert len(said(plan_of(text), "rope-grows-with-context")) == number
+
+
+def test_a_context_past_the_mark_that_a_stage_was_left_at_was_not_read() -> None:
+    batch = "batch: [{seqs: 16, until: step 100}, {seqs: 8, seq_len: 256}]"
+    for mark, number in (("@step 300", 0), ("@step 99", 1)):
+        text = small(
+            ("    batch: {seqs: 16}", f"    {batch}"),
+            ("init: first", f"init: first{mark}"),
+            ("lr: main", "lr: 1e-3"),
+            ("    rope.llm.base: 10_000\n", ""),
+        )
+        assert len(said(plan_of(text), "rope-grows-with-context")) == number
+
+
+EPOCHS = """\
+  sft:
+    init: second
+    keep: second
+    carry: all
+    epochs: 4
+    mixture: {answers: 1}
+"""
+
+
+def test_epochs_that_the_budget_says_are_said() -> None:
+    rule = "repeated-sources-are-capped"
+    sources = ("  code:", "  answers: {modality: text, tokens: 100_001, holdout: 1%}\n  code:")
+    assert said(plan_of(small(sources) + EPOCHS), rule) == []
+    # What a stage before it read of the source its budget does not say.
+    before = small(sources, ("web: .75", "web: .5, answers: .25"))
+    (found,) = said(plan_of(before + EPOCHS), rule)
+    assert "source `answers` is read 7." in found
+    (found,) = said(plan_of(small(sources) + EPOCHS.replace("epochs: 4", "tokens: 396K")), rule)
+    assert "source `answers` is read 4 times" in found
+
+
 def test_unknown_numbers_are_no_findings() -> None:
     text = small(
         ("tokens: 10M}\n  code", "tokens: unknown, max_epochs: 1}\n  code"),

@@ -47,6 +47,35 @@ def test_plan_gives_the_fields_of_the_contract(capsys: pytest.CaptureFixture[str
     assert plan["provenance"]["default"]
 
 
+def test_plan_tells_the_values_of_optimizers_that_run_along_curves(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, plan = document(capsys, "plan", "docs/language/optimizers.yaml")
+    by_name = {stage["name"]: stage["optimizer"] for stage in plan["stages"]}
+    assert by_name["text"]["llm"] == {"weight_decay": {"start": 0.0, "end": 0.06}}
+    assert "llm/norms" not in by_name["text"]
+    assert set(by_name["other"]["llm"]) == {"alpha", "beta3"}
+    assert by_name["third"] == {}
+    _, run_of = document(capsys, "simulate", "docs/language/optimizers.yaml")
+    said = {stage["name"]: stage["optimizer"] for stage in run_of["stages"]}
+    assert said["text"]["llm"]["weight_decay"]["first"] == 0.0
+    assert said["third"] == {}
+
+
+def test_at_leaves_out_pieces_that_do_not_run(capsys: pytest.CaptureFixture[str]) -> None:
+    plan, point = "plans/minimax-text-01.yaml", "long-128k@10%"
+    assert run(["at", plan, point]) == 0
+    lines = [line.split()[1:] for line in capsys.readouterr().out.splitlines() if "mixture" in line]
+    # A source of a piece that runs is told with its share, and be it none.
+    assert lines == [["piece-1", "1"], ["long", "0"], ["medium", "0.7"], ["short", "0.3"]]
+    _, now = document(capsys, "at", plan, point)
+    assert now["shares"]["piece-2/long-qa"] == now["shares"]["piece-0"] == 0
+    assert run(["at", plan, "long-128k@5%"]) == 0
+    halfway = capsys.readouterr().out
+    assert "piece-0 0.4" in halfway
+    assert "piece-2" not in halfway
+
+
 def test_the_same_plan_gives_the_same_document(capsys: pytest.CaptureFixture[str]) -> None:
     assert document(capsys, "plan", SEED) == document(capsys, "plan", SEED)
 

@@ -2,21 +2,26 @@ import itertools
 import time
 from fractions import Fraction
 from functools import cache
+from pathlib import Path
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curriculum.compile import compile_file
 from curriculum.plan import Now, Plan
+from curriculum.simulate.mixture_rows import ancestor_tokens
 from curriculum.simulate.timeline import (
-    ancestor_tokens,
     change_steps,
     outline,
     sampled_steps,
     timeline,
 )
 from simulate.plans import STEPS, full_plan, laptop_plan
+from small import right
+
+DOCS = Path(__file__).parents[2] / "docs" / "language"
 
 
 @cache
@@ -172,3 +177,28 @@ def test_every_step_of_the_full_plan_takes_less_than_two_seconds() -> None:
         took.append(time.perf_counter() - begin)
     assert table.height == 292_067
     assert min(took) < 2, took
+
+
+def test_a_value_of_an_optimizer_is_a_column_where_it_runs_along_a_curve() -> None:
+    plan = right(compile_file(DOCS / "optimizers.yaml"))
+    table = timeline(plan, every=50)
+    names = [name for name in table.columns if name.startswith("optimizer.")]
+    assert names == [
+        "optimizer.llm.weight_decay",
+        "optimizer.llm/embeddings.weight_decay",
+        "optimizer.llm/head.weight_decay",
+        "optimizer.llm.alpha",
+        "optimizer.llm.beta3",
+    ]
+    for stage, step, *found in table.select("stage", "step", *names).iter_rows():
+        rules = plan.stage(stage).at(step).optimizer
+        paths = [name.removeprefix("optimizer.").rpartition(".") for name in names]
+        assert found == [rules.get(target, {}).get(name) for target, _, name in paths]
+    for name in names:
+        assert table[name].n_unique() > 10
+    assert not [name for name in full()[1].columns if name.startswith("optimizer.")]
+
+
+def test_a_picture_has_the_steps_at_which_a_value_of_an_optimizer_turns() -> None:
+    plan = right(compile_file(DOCS / "optimizers.yaml", ("stages.text.steps=1500",)))
+    assert 1000 in change_steps(plan.stage("text"))

@@ -7,7 +7,7 @@ from curriculum.check.places import mixture_place, related_place
 from curriculum.composed import ComposedStage
 from curriculum.errors import Diagnostic, Severity
 from curriculum.plan import Plan, Source, Stage
-from curriculum.units import decimal_words
+from curriculum.units import decimal_words, parse_exact
 from curriculum.usage import epochs as epochs_of
 
 MANY_EPOCHS = 4
@@ -170,7 +170,8 @@ def share_documents(one: Source, other: Source) -> bool:
 
 
 def repeated_sources_are_capped(plan: Plan) -> Iterator[Diagnostic]:
-    """A source that is read more than once says how often it may be, by `max_epochs`.
+    """A source that is read more than once says how often it may be, by `max_epochs`, unless the
+    stage's budget in `epochs` says so many.
 
     More than 4 epochs are a warning: beyond, repeated data loses its worth (arXiv 2305.16264).
     """
@@ -182,6 +183,8 @@ def repeated_sources_are_capped(plan: Plan) -> Iterator[Diagnostic]:
         most, stage = max(epochs, key=lambda each: each[0], default=(Fraction(0), None))
         if stage is None or most <= 1 or source.max_epochs is not None:
             continue
+        if _says_epochs(stage, source, most):
+            continue
         many = most > MANY_EPOCHS
         cite = " (more than 4 lose their worth: Muennighoff et al., arXiv 2305.16264)"
         yield Diagnostic(
@@ -192,6 +195,14 @@ def repeated_sources_are_capped(plan: Plan) -> Iterator[Diagnostic]:
             f"say `max_epochs: {_up(most)}` if that is meant",
             Severity.WARNING if many else Severity.INFO,
         )
+
+
+def _says_epochs(stage: Stage, source: Source, most: Fraction) -> bool:
+    """Say whether the budget of a stage asks for as many epochs as it and all before it read."""
+    epochs, _, unit = stage.budget.words.partition(" ")
+    size = source.readable_tokens
+    # A budget is a whole number of tokens: the share of one is no epoch that nobody asked for.
+    return unit == "epochs" and size is not None and (most - parse_exact(epochs)) * size < 1
 
 
 def _read(stage: Stage) -> list[str]:

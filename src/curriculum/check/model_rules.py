@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from curriculum.check.places import related_place
 from curriculum.errors import Diagnostic, Severity
-from curriculum.plan import Plan, Stage
+from curriculum.plan import Checkpoint, Plan, Stage, Start
 from curriculum.rope import Rope
 from curriculum.units import decimal_words
 from curriculum.words import BALANCES, LOSSES
@@ -44,18 +44,18 @@ def rope_never_shrinks_unsaid(plan: Plan) -> Iterator[Diagnostic]:
 
 def rope_grows_with_context(plan: Plan) -> Iterator[Diagnostic]:
     """A stage that reads longer sequences than the one its LLM comes from raises the RoPE base, or
-    says the one that it keeps, unless that one prepared for them (`target_seq_len`)."""
+    says the one that it keeps, unless a stage before read as long ones at it, or prepared for them
+    (`target_seq_len`)."""
     for stage in plan.stages:
         for module, rope in stage.rope.items():
             now = max(seq_len for _, seq_len in stage.batch.contexts(stage.steps))
             for parent, step in _parents(plan, stage, module):
-                known = max(parent.at(step).seq_len, parent.target_seq_len or 0)
-                same = _rope_of(parent, module)
-                if same != rope or rope.base is None or now <= known:
-                    continue
-                if _says(plan, stage, "rope"):
-                    break
                 before = parent.at(step).seq_len
+                if _rope_of(parent, module) != rope or rope.base is None or now <= before:
+                    continue
+                start = stage.init[module.partition("/")[0]]
+                if _says(plan, stage, "rope") or now <= _longest_read(plan, start, module, rope):
+                    break
                 yield Diagnostic(
                     "rope-grows-with-context",
                     f"stage `{stage.name}` grows the context of `{module}` from {before:,} to "
@@ -159,7 +159,31 @@ def everything_declared_is_used(plan: Plan) -> Iterator[Diagnostic]:
         )
 
 
-def _rope_of(parent: Stage, name: str) -> Rope | None:
+def _longest_read(plan: Plan, start: Start, name: str, rope: Rope) -> int:
+    """Return the longest context that a module read, or was prepared for, at a RoPE, in all that it
+    comes from: stages up to where they were left, and outside checkpoints that say both."""
+    module = name.partition("/")[0]
+    outside = {given.name: given.checkpoint for given in plan.outside}
+    longest = 0
+    left: dict[str, int] = {}
+    waiting = list(plan.origins(start, module))
+    while waiting:
+        before = waiting.pop()
+        source = before.stage or ""
+        if source in outside and _rope_of(outside[source], name) == rope:
+            longest = max(longest, outside[source].seq_len or 0)
+        if not plan.has_stage(source) or left.get(source, -1) >= before.step:
+            continue
+        left[source] = before.step
+        stage = plan.stage(source)
+        if _rope_of(stage, name) == rope:
+            read = [seq_len for _, seq_len in stage.batch.contexts(max(before.step, 1))]
+            longest = max(longest, stage.target_seq_len or 0, *read)
+        waiting += plan.origins(stage.init[module], module)
+    return longest
+
+
+def _rope_of(parent: Stage | Checkpoint, name: str) -> Rope | None:
     """Return the RoPE that a module or part had in the stage that it comes from."""
     return parent.rope.get(name) or parent.rope.get(name.partition("/")[0])
 

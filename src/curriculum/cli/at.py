@@ -32,7 +32,11 @@ def command(file: File, point: Point, set_: Set = None, format: FormatOption = F
     plan = load_good(file, set_)
     stage, step = step_of(plan, point)
     now = values_at(plan, stage, step)
-    print(json.dumps({"format": 1, **now}, indent=2) if format is Format.JSON else _text(now))
+    print(
+        json.dumps({"format": 1, **now}, indent=2)
+        if format is Format.JSON
+        else _text(now, _idle(stage, now))
+    )
 
 
 def step_of(plan: Plan, point: str) -> tuple[Stage, int]:
@@ -127,7 +131,13 @@ def _layout_at(stage: Stage, batch_seqs: int) -> dict[str, int] | None:
     return asdict(layout) | {"accumulation": batch_seqs // layout.unit_seqs, "ranks": layout.ranks}
 
 
-def _text(now: dict[str, Any]) -> str:
+def _idle(stage: Stage, now: dict[str, Any]) -> tuple[str, ...]:
+    """Return the pieces of the mixture that do not run in this step: the text leaves them out."""
+    pieces = (root.name for root in stage.mixture.roots if root.is_piece)
+    return tuple(name for name in pieces if not now["shares"][name])
+
+
+def _text(now: dict[str, Any], idle: tuple[str, ...] = ()) -> str:
     boundary = " (the boundary after its last step)" if now["is_end"] else ""
     lines = [f"{now['stage']} step {now['step']:,}{boundary}"]
     seen = now["tokens_seen"]
@@ -155,6 +165,8 @@ def _text(now: dict[str, Any]) -> str:
     if now["target_seq_len"] is not None:
         lines.append(f"  prepares for     {now['target_seq_len']:,} tokens")
     for path, share in now["shares"].items():
+        if path.partition("/")[0] in idle:
+            continue
         depth = path.count("/")
         lines.append(f"  {'mixture':<16} {'  ' * depth}{path.rpartition('/')[2]} {share:.6g}")
     for target, rule in now["optimizer"].items():

@@ -102,6 +102,7 @@ def _stage_json(plan: Plan, stage: Stage, figures: Figures) -> dict[str, Any]:
         "lr": {
             t: {"start": lr.start, "peak": lr.peak, "end": lr.end} for t, lr in figures.lr.items()
         },
+        "optimizer": _optimizer_json(stage),
         "rope": {m: rope_values(r) for m, r in stage.rope.items()},
         "target_seq_len": stage.target_seq_len,
         "train": {t: {"params": n} for t, n in figures.params.items()},
@@ -113,4 +114,17 @@ def _stage_json(plan: Plan, stage: Stage, figures: Figures) -> dict[str, Any]:
         **modules_json(plan, stage),
         **fate_json(stage),
         "digest": stage.digest,
+    }
+
+
+def _optimizer_json(stage: Stage) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the values of optimizers that run along curves, and nothing of those that do not."""
+    tokens = stage.budget.tokens
+    return {
+        target: {
+            name: {"start": curve.at(0, 0), "end": curve.at(stage.steps, tokens)}
+            for name, curve in rule.curves.items()
+        }
+        for target, rule in stage.optimizer.items()
+        if rule.curves
     }

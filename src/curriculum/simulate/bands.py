@@ -10,7 +10,7 @@ longer to scale, and whoever draws it says so.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from curriculum.plan import Plan
+from curriculum.plan import Plan, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,8 @@ class Band:
     tokens: int
     left: float
     right: float
+    note: str = ""  # what one has to know of it: where it starts from, its status
+    follows: bool = True  # whether it goes on where the band before it ends
 
     @property
     def middle(self) -> float:
@@ -43,12 +45,34 @@ def bands(plan: Plan, least_width: float) -> tuple[Band, ...]:
     """
     found: list[Band] = []
     tokens, left = 0, 0.0
+    before: Stage | None = None
     for stage, width in zip(
         plan.stages, widths([stage.tokens for stage in plan.stages], least_width), strict=True
     ):
-        found.append(Band(stage.name, tokens, stage.tokens, left, left + width))
-        tokens, left = tokens + stage.tokens, left + width
+        starts = start_words(plan, stage, before)
+        note = ", ".join(words for words in (starts, _status(stage)) if words)
+        right = left + width
+        found.append(Band(stage.name, tokens, stage.tokens, left, right, note, not starts))
+        tokens, left, before = tokens + stage.tokens, right, stage
     return tuple(found)
+
+
+def start_words(plan: Plan, stage: Stage, before: Stage | None) -> str:
+    """Say what a stage starts from; nothing where that is the end of the stage drawn before it."""
+    starts = {start.stage: start.step for start in stage.init.values() if start.stage is not None}
+    if before is None or starts.get(before.name) == before.steps:
+        return ""
+    if not starts:
+        return "new"
+    names = [
+        f"{name}@step {step:,}" if plan.has_stage(name) and step < plan.stage(name).steps else name
+        for name, step in starts.items()
+    ]
+    return f"from {', '.join(names)}"
+
+
+def _status(stage: Stage) -> str:
+    return "" if stage.status == "main" else stage.status
 
 
 def widths(sizes: Sequence[int], least: float) -> list[float]:

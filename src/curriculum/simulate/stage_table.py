@@ -1,60 +1,75 @@
-"""The run as lines of text: one per stage, at most 100 columns
+"""The run as lines of text: one per stage, at most 100 columns, nothing cut
 
 Standard library only; LR and shares are those of the first and the last step.
 """
 
 from collections.abc import Mapping
 
+from curriculum.composed import ComposedStage
 from curriculum.cost import CONVENTION, known_flops, stage_flops, without_attention
-from curriculum.plan import Plan
+from curriculum.paths import in_order
+from curriculum.plan import Plan, Stage
+from curriculum.screen_lines import composed_lines
+from curriculum.short_forms import short_length
 from curriculum.simulate.summary import lr_range, multimodal_range
+from curriculum.text_table import Row, laid_out, wrapped
 from curriculum.units import rate_in_words, rounded_in_words
 
-WIDTH = 100
+HEADS = (
+    "stage",
+    "steps",
+    "tokens",
+    " batch x context",
+    " LR first > peak > last",
+    "not text",
+    "FLOPs",
+)
+LEFT = (" LR first > peak > last",)
 
 
 def table_of_stages(plan: Plan) -> str:
-    """Return a line per stage, at most 100 columns wide: long names give way."""
-    heads = ("stage", "steps", "tokens", "batch x context", "LR first > peak > last")
-    rows = [(*heads, "not text", "FLOPs")]
+    """Return a line per stage, at most 100 columns wide: long names stand alone."""
+    rows: list[Row] = []
     partly = False
-    for stage in plan.stages:
-        first, last = stage.at(0), stage.at(stage.steps - 1)
+    for stage in in_order(plan):
+        if isinstance(stage, ComposedStage):
+            words, *more = composed_lines(plan, stage)
+            rows.append(Row(stage.name, words=words, below=tuple(more)))
+            continue
         flops, missing = known_flops(stage_flops(plan, stage))
         partly = partly or bool(missing)
-        shares = multimodal_range(plan, stage)
-        ranges = {_lr(r) for r in lr_range(stage).values()}
         rows.append(
-            (
-                stage.name,
-                f"{stage.steps:,}",
-                rounded_in_words(stage.tokens),
-                f"{_change(first.batch_seqs, last.batch_seqs)} x "
-                f"{_change(first.seq_len, last.seq_len)}",
-                ranges.pop() if len(ranges) == 1 else f"{len(ranges)} LRs",
-                _change(f"{shares[0]:.0%}", f"{shares[1]:.0%}"),
-                f"{'> ' if missing else ''}{flops:.2e}" if flops else "unknown",
-            )
+            _row(plan, stage, f"{'> ' if missing else ''}{flops:.2e}" if flops else "unknown")
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(heads) + 2)]
-    rest = sum(widths[1:]) + 2 * len(widths) - 2
-    widths[0] = min(widths[0], max(8, WIDTH - rest))
-    left = (True, False, False, False, True, False, False)
-    lines = [
-        "  ".join(
-            text[:width].ljust(width) if is_left else text.rjust(width)
-            for text, width, is_left in zip(row, widths, left, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
+    lines = laid_out(HEADS, rows, LEFT)
     for unknown in plan.unknown:
-        lines.append(f"{unknown.name}: not simulated, unknown: {', '.join(unknown.missing)}")
+        lines += wrapped(f"{unknown.name}: not simulated, unknown: {', '.join(unknown.missing)}")
     lines.append(f"FLOPs: {CONVENTION}")
     if lacking := ", ".join(without_attention(plan)):
-        lines.append(f"       without the attention of {lacking}: no heads and layers are said")
+        words = f"without the attention of {lacking}: no heads and layers are said"
+        lines += wrapped(words, len("FLOPs: "))
     if partly:
         lines.append("       (> : the plan does not say how much of some modules' input there is)")
     return "\n".join(lines) + "\n"
+
+
+def _row(plan: Plan, stage: Stage, flops: str) -> Row:
+    first, last = stage.at(0), stage.at(stage.steps - 1)
+    shares = multimodal_range(plan, stage)
+    by_words: dict[str, list[str]] = {}
+    for target, values in lr_range(stage).items():
+        by_words.setdefault(_lr(values), []).append(target)
+    (words, _), *others = by_words.items()
+    cells = (
+        f"{stage.steps:,}",
+        rounded_in_words(stage.tokens),
+        f" {_change(first.batch_seqs, last.batch_seqs)} x "
+        f"{_change(short_length(first.seq_len), short_length(last.seq_len))}",
+        f" {words}",
+        _change(f"{shares[0]:.0%}", f"{shares[1]:.0%}"),
+        flops,
+    )
+    return Row(stage.name, cells, below=tuple(f"LR of {', '.join(t)}: {w}" for w, t in others))
 
 
 def _lr(values: Mapping[str, float] | None) -> str:

@@ -51,6 +51,14 @@ def stage_summary(plan: Plan, stage: Stage) -> dict[str, object]:
             for name, rope in stage.rope.items()
         },
         "lr": lr_range(stage),
+        "optimizer": {
+            target: {
+                name: {"first": curve.at(0, 0), "last": last.optimizer[target][name]}
+                for name, curve in rule.curves.items()
+            }
+            for target, rule in stage.optimizer.items()
+            if rule.curves
+        },
         "multimodal_share": {"first": share[0], "last": share[1]},
         "ratios": {
             name: {"first": ratio, "last": last.ratios[name]}

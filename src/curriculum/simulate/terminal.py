@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import fsum, log
+from textwrap import wrap
 
 from curriculum.plan import Now, Plan
-from curriculum.simulate.bands import Band, bands, is_to_scale, side_by_side
+from curriculum.short_forms import short_length
+from curriculum.simulate.bands import Band, bands, is_to_scale
 from curriculum.units import rate_in_words, rounded_in_words
 
 GUTTER = 9  # characters left of the axis, for the values of its ends
@@ -44,28 +46,36 @@ def picture(plan: Plan, width: int, glyphs: str = BLOCKS) -> str:
     nows = [now for band, edge in zip(axis, edges, strict=True) for now in _nows(plan, band, *edge)]
     labels = [str(i) if numbered else name for i, name in enumerate(names, 1)]
 
-    lines = [*_head(plan, axis, columns + GUTTER + 1), ""]
+    lines = [*_head(plan, axis, columns + GUTTER + 1, numbered), ""]
     lines.append(" " * (GUTTER + 1) + _strip(labels, edges))
     sizes = [rounded_in_words(band.tokens) for band in axis]
     lines.append("tokens".rjust(GUTTER) + " " + _strip(sizes, edges))
     for chart in _charts(plan, nows):
         lines += ["", " " * (GUTTER + 1) + chart.title, *_bars(chart, edges, glyphs)]
     if numbered:
-        lines += ["", *(f"{i:>{GUTTER}} {name}" for i, name in enumerate(names, 1))]
+        named = [
+            f"{i:>{GUTTER}} {b.stage}{': ' * bool(b.note)}{b.note}" for i, b in enumerate(axis, 1)
+        ]
+        indent = " " * (GUTTER + 3)
+        lines += [
+            "",
+            *(part for line in named for part in wrap(line, width, subsequent_indent=indent)),
+        ]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _head(plan: Plan, axis: Sequence[Band], width: int) -> list[str]:
+def _head(plan: Plan, axis: Sequence[Band], width: int, numbered: bool) -> list[str]:
     tokens = rounded_in_words(sum(band.tokens for band in axis))
     steps = sum(stage.steps for stage in plan.stages)
     lines = [f"{plan.name}: {tokens} tokens, {len(axis)} stages, {steps:,} steps"]
     if not is_to_scale(axis):
         lines.append("not to scale: short stages are widened")
-    if pairs := side_by_side(plan):
-        lines.append(f"side by side, drawn one after the other: {' and '.join(pairs[0])}")
-        if len(pairs) > 1:
-            lines[-1] += f", {len(pairs) - 1} more"
-    return [line if len(line) <= width else line[: width - 3] + "..." for line in lines]
+    told = [f"{band.stage} {band.note}" for band in axis if band.note]
+    if told and numbered:
+        lines.append("not one path: stages that do not follow the one before them say it below")
+    elif told:
+        lines.append(f"drawn one after the other: {'; '.join(told)}")
+    return [part for line in lines for part in wrap(line, width, subsequent_indent="  ")]
 
 
 def _edges(axis: Sequence[Band], columns: int) -> list[tuple[int, int]]:
@@ -100,8 +110,13 @@ def _charts(plan: Plan, nows: Sequence[Now]) -> list[Chart]:
         charts.append(Chart(title, 4, shares, 0, 1, False, lambda x: f"{x:.0%}"))
     lens = [float(now.seq_len) for now in nows]
     title = "context [tokens] (log)"
-    charts.append(Chart(title, 4, lens, min(lens) / 2, max(lens), True, lambda x: f"{x:,.0f}"))
+    charts.append(Chart(title, 4, lens, min(lens) / 2, max(lens), True, _length))
     return charts
+
+
+def _length(tokens: float) -> str:
+    words = f"{tokens:,.0f}"
+    return words if len(words) <= GUTTER else short_length(int(tokens))
 
 
 def _bars(chart: Chart, edges: Sequence[tuple[int, int]], glyphs: str) -> list[str]:

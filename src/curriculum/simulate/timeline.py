@@ -8,17 +8,14 @@ is never evaluated step by step, which is what makes every step of a large plan 
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import chain
-from math import lcm
 
 import polars as pl
 
 from curriculum.curve import Curve
-from curriculum.mixture import Segment
 from curriculum.plan import Plan, Stage
-from curriculum.polynomial import Polynomial
-from curriculum.simulate.columns import Part, cut_rows, joined, polynomial_rows, same
+from curriculum.simulate.columns import cut_rows, joined, same
+from curriculum.simulate.mixture_rows import mixture_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +27,7 @@ class Names:
     sources: tuple[str, ...]
     loss: tuple[str, ...]
     settings: tuple[str, ...]
+    optimizer: tuple[tuple[str, str], ...]  # target and value of what is a curve in some stage
 
 
 def names_of(plan: Plan) -> Names:
@@ -41,6 +39,7 @@ def names_of(plan: Plan) -> Names:
         sources=tuple(sorted({name for stage in stages for name in stage.mixture.sources})),
         loss=_in_order(stage.loss for stage in stages),
         settings=_in_order(stage.settings for stage in stages),
+        optimizer=tuple(dict.fromkeys(pair for stage in stages for pair in _moving(stage))),
     )
 
 
@@ -58,7 +57,8 @@ def timeline(
       and it is null where nothing turns), `ratio.<source>` of the step;
     - `tokens.<source>`: tokens of the source that the shares ask for before the step, over the
       ancestors and this stage: the float nearest to the exact value;
-    - `loss.<term>`, `set.<name>` of the step; with `draws`, `drawn.<source>`: its sequences.
+    - `loss.<term>`, `set.<name>` of the step, and `optimizer.<target>.<name>` of a value that runs
+      along a curve in any stage; with `draws`, `drawn.<source>`: its sequences.
 
     `stages` keeps some stages by name; `every` is at least 1 (ValueError).
     """
@@ -87,7 +87,7 @@ def sampled_steps(stage: Stage, every: int) -> Sequence[int]:
 
 def change_steps(stage: Stage) -> list[int]:
     """Return the steps at which a piece of any curve, of the batch or of the mixture begins."""
-    groups = (stage.lr, stage.loss, stage.settings)
+    groups = (stage.lr, stage.loss, stage.settings, _moving(stage))
     curves = [curve for group in groups for curve in group.values() if curve is not None]
     steps = {segment.first_step for segment in stage.mixture.segments}
     steps.update(stage.batch.breaks(), *(curve.breaks() for curve in curves))
@@ -134,9 +134,10 @@ def _columns(
         rope = stage.rope.get(name)
         base = None if rope is None or rope.base is None else float(rope.base)
         yield same(f"rope_base.{name}", base, rows)
-    yield from _mixture(plan, names.sources, stage, steps, tokens)
+    yield from mixture_rows(plan, names.sources, stage, steps, tokens)
     yield from _curves("loss", names.loss, stage.loss, steps, tokens, known)
     yield from _curves("set", names.settings, stage.settings, steps, tokens, known)
+    yield from _optimizer(names.optimizer, stage, steps, tokens, known)
     if draws:
         yield from _drawn(names.sources, stage, steps)
 
@@ -175,84 +176,30 @@ def _curves(
         yield known[id(curve)].alias(f"{kind}.{name}")
 
 
-def _mixture(
-    plan: Plan,
-    names: Sequence[str],
+def _moving(stage: Stage) -> dict[tuple[str, str], Curve]:
+    """Return the values of a stage's optimizers that run along curves, by target and name."""
+    rules = stage.optimizer.items()
+    return {(target, n): curve for target, rule in rules for n, curve in rule.curves.items()}
+
+
+def _optimizer(
+    names: Sequence[tuple[str, str]],
     stage: Stage,
     steps: Sequence[int],
     tokens: Sequence[int],
+    known: dict[int, pl.Series],
 ) -> Iterator[pl.Series]:
-    """Yield the shares, then the ideal tokens; `tokens` were seen in the stage before each step."""
-    segments = stage.mixture.segments
-    runs = [
-        (stage.mixture.segment_at(steps[low]), low, high)
-        for low, high in cut_rows(steps, [segment.first_step for segment in segments])
-    ]
-    own = set(stage.mixture.sources)
-    for name in names:
-        if name not in own:
-            yield same(f"ratio.{name}", 0.0, len(steps))
+    """Yield a column for each value that is a curve in some stage; here it may stand still."""
+    curves = _moving(stage)
+    for target, name in names:
+        words = f"{target}.{name}"
+        if (target, name) in curves:
+            moving = {words: curves[target, name]}
+            yield from _curves("optimizer", [words], moving, steps, tokens, known)
             continue
-        shares = [
-            polynomial_rows(s.sources[name], s.first_step, steps[low:high]) for s, low, high in runs
-        ]
-        yield joined(f"ratio.{name}", shares)
-    before = ancestor_tokens(plan, stage.name)
-    for name in names:
-        total = before.get(name, Fraction(0))
-        if name not in own:
-            yield same(f"tokens.{name}", float(total), len(steps))
-            continue
-        totals: dict[int, Fraction] = {}
-        for segment in segments:
-            totals[segment.first_step] = total
-            total += stage.mixture.part_of(segment, segment.sources[name])
-        sums = [
-            _sums(stage, s, name, totals[s.first_step], steps[low:high], tokens[low:high])
-            for s, low, high in runs
-        ]
-        yield joined(f"tokens.{name}", sums)
-
-
-def ancestor_tokens(plan: Plan, name: str) -> dict[str, Fraction]:
-    """Return the exact tokens of every source that the ancestors' shares ask for."""
-    totals: dict[str, Fraction] = {}
-    for stage, step in plan.ancestors(name):
-        for source, tokens in stage.mixture.ideal_tokens(step).items():
-            totals[source] = totals.get(source, Fraction(0)) + tokens
-    return totals
-
-
-def _sums(
-    stage: Stage,
-    segment: Segment,
-    name: str,
-    before: Fraction,
-    steps: Sequence[int],
-    tokens: Sequence[int],
-) -> Part:
-    """Return the ideal tokens of a source before some steps of a segment, the nearest floats."""
-    share, first = segment.sources[name], segment.first_step
-    if len(share.numerators) > 1:
-        per_step = stage.batch.piece_at(first).tokens_per_step
-        return polynomial_rows(_cumulative(before, share, per_step), first, steps)
-    # The batch may change in the segment: a constant share follows the tokens, not the steps.
-    scale = lcm(before.denominator, share.denominator)
-    factor = share.numerators[0] * (scale // share.denominator)
-    base = int(before * scale) - factor * stage.batch.tokens_before(first)
-    if factor == 0:
-        return base / scale, len(steps)
-    return [(base + factor * seen) / scale for seen in tokens]
-
-
-def _cumulative(before: Fraction, share: Polynomial, per_step: int) -> Polynomial:
-    """Return `before + per_step * share.sum_before(j)` as a polynomial of j, exactly.
-
-    The sum of c_k C(u, k) over u < j is c_k C(j, k + 1): each coefficient moves up by one.
-    """
-    scale = lcm(before.denominator, share.denominator)
-    factor = per_step * (scale // share.denominator)
-    return Polynomial((int(before * scale), *(factor * c for c in share.numerators)), scale)
+        rule = stage.optimizer.get(target)
+        value = rule.values.get(name) if rule else None
+        yield same(f"optimizer.{words}", None if value is None else float(value), len(steps))
 
 
 def _drawn(names: Sequence[str], stage: Stage, steps: Sequence[int]) -> Iterator[pl.Series]:
