@@ -257,7 +257,13 @@ def _run_of(plan: Plan, point: Point) -> Run:
 
 
 def _words(left: Fraction, right: Fraction) -> tuple[str, str]:
-    """Write two numbers with as many digits as tell them apart, up to an exact fraction."""
+    """Write two numbers with as many digits as tell them apart, large counts exactly.
+
+    >>> _words(Fraction(4_225_000_000_000), Fraction(4_220_000_000_000))
+    ('4,225,000,000,000', '4,220,000,000,000')
+    """
+    if left.denominator == right.denominator == 1 and max(left, right) >= 10**6:
+        return f"{left.numerator:,}", f"{right.numerator:,}"
     for digits in (6, 9, 12, 15):
         words = f"{float(left):.{digits}g}", f"{float(right):.{digits}g}"
         exact = [
