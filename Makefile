@@ -25,7 +25,7 @@ DEMO_PLAN := plans/kimi-vl-laptop.yaml
 DEMO := runs/demo
 DEMO_DATA := runs/demo-data
 
-.PHONY: help setup demo test check test-all bench tree golden clean
+.PHONY: help setup demo test check test-all bench tree docs golden clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/p' Makefile | expand -t 18
@@ -84,6 +84,10 @@ bench: setup  ## every benchmark, each printing ratios
 
 tree: setup  ## print the tree of src/ with its captions, to paste into the README
 	@$(BIN)/python tests/test_readme.py
+
+docs: $(VENV)/.dev-installed  ## write the reference and the tutorial's outputs anew
+	$(BIN)/curriculum schema --format markdown > docs/reference.md
+	PYTHONPATH=tests NO_COLOR=1 COLUMNS=100 $(BIN)/python tests/test_write_a_plan.py
 
 golden: $(VENV)/.dev-installed  ## write the golden locks of plans/ anew
 	rm -f tests/golden/*.lock.json

@@ -58,7 +58,7 @@ class Piece:
     def value(self, x: int) -> float:
         """Return the value at clock position `x`: at the start exactly `a`, from the end on `b`.
 
-        Source: the table of shapes in docs/language.md; `inverse` is the decay of WSD-S
+        Source: the table of shapes in docs/language/curves.md; `inverse` is the decay of WSD-S
         (arXiv:2410.05192), linear in 1 / value; half-lives are AdEMAMix's (arXiv:2409.03137).
 
         >>> ramp = Piece("linear", "steps", 0, 0, 4, Fraction(0), Fraction(1))

@@ -88,8 +88,13 @@ def some(item: Json) -> Json:
 
 def number(pattern: str = NUMBER) -> Json:
     """Take a number or its words, or a conflict of several; an amount is not negative."""
-    least = {} if pattern == NUMBER else {"minimum": 0}
-    return {"type": ["number", "string", "array"], "pattern": pattern, **least, **CONFLICT}
+    what = "a number such as .45, 10% or 2/3"
+    words: Json = {"pattern": pattern}
+    if pattern != NUMBER:
+        what = "an amount such as 5.2T, 8Ki, 2000 steps or 10%"
+        words["minimum"] = 0
+    words["patternErrorMessage"] = f"This is not {what}."  # what editors say in its place
+    return {"type": ["number", "string", "array"], **words, **CONFLICT}
 
 
 def choice(kind: Kind) -> Json:

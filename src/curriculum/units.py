@@ -152,7 +152,8 @@ def parse_seq_len(text: str) -> int:
 def whole(amount: Amount, unit: Unit, text: str) -> int:
     """Return a whole positive number of `unit`, or say why it is none."""
     if amount.unit != unit:
-        raise ValueProblem(f"`{_shown(text)}` is in {amount.unit}, wanted {unit}")
+        what = "a share" if amount.unit == "share" else f"in {amount.unit}"
+        raise ValueProblem(f"`{_shown(text)}` is {what}, wanted {unit}")
     if amount.value.denominator != 1:
         raise ValueProblem(f"`{_shown(text)}` is not a whole number of {unit}")
     if amount.value < 1:
