@@ -29,6 +29,7 @@ LEAVES = (
     "data/draws.py",
     "models/counted_shape.py",
     "models/dense_shape.py",
+    "models/one_gpu.py",
     "models/presets.py",
     "models/published_llms.py",
     "models/published_vision.py",
