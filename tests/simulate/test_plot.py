@@ -1,7 +1,8 @@
 import itertools
 import struct
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,27 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from curriculum.compile import compile_file
 from curriculum.plan import Plan
+from curriculum.simulate.colours import MOST_SOURCES, named_sources
 from curriculum.simulate.plot import STYLE, draw, figure
 from curriculum.simulate.timeline import outline
 from simulate.plans import full_plan, laptop_plan
+from small import right
 
-PLANS = {"full": full_plan, "laptop": laptop_plan}
+FOLDER = Path(__file__).parents[2] / "plans"
+
+
+def published(name: str) -> Plan:
+    return right(compile_file(FOLDER / f"{name}.yaml"))
+
+
+NAMES = ("smollm3-3b", "marin-8b", "minimax-text-01", "olmo2-7b", "smolvlm-256m")
+PLANS: Mapping[str, Callable[[], Plan]] = {
+    "full": full_plan,
+    "laptop": laptop_plan,
+    **{name: partial(published, name) for name in NAMES},
+}
 
 
 @cache
@@ -48,11 +64,11 @@ def texts(whole: Figure) -> list[Text]:
 @pytest.mark.parametrize("name", PLANS)
 def test_every_panel_shows_something_and_names_its_unit(name: str) -> None:
     labels = [axes.get_ylabel() for axes in panels(page(name))]
-    assert labels == [
-        "learning rate (log)",
-        "sequences; tokens (log2)",
+    assert [label.replace("rate (log)", "rate") for label in labels] == [
+        "learning rate",
+        "sequences;\ntokens (log2)",
         "share of tokens [%]",
-        "RoPE base (log)",
+        "RoPE base\n(log)",
     ]
     for axes in panels(page(name)):
         low, high = axes.get_ylim()
@@ -118,6 +134,64 @@ def test_the_axis_says_when_it_is_not_to_scale() -> None:
 def test_the_subtitle_says_what_runs_side_by_side() -> None:
     said = [t.get_text() for t in page("full").texts]
     assert any(t.startswith("text and vit-coca run side by side") for t in said)
+
+
+def said_in(name: str) -> list[str]:
+    return [t.get_text() for t in texts(page(name))]
+
+
+def test_a_stage_says_what_it_starts_from_where_that_is_not_the_one_before() -> None:
+    assert sum(text == "from jellyfish, side" for text in said_in("marin-8b")) == 3
+    assert sum(text == "from stage1" for text in said_in("olmo2-7b")) == 2
+    assert not any("from" in text for text in said_in("minimax-text-01"))
+    assert any("composed, without steps: soup" in text for text in said_in("olmo2-7b"))
+    batch = panels(page("marin-8b"))[1].lines
+    (line,) = (line for line in batch if str(line.get_label()).startswith("batch"))
+    gaps = np.isnan(np.asarray(line.get_ydata(), dtype=float))
+    assert gaps.sum() == 8  # where a stage does not go on from the one before it
+
+
+@pytest.mark.parametrize("name", ["smollm3-3b", "marin-8b"])
+def test_of_many_sources_the_largest_are_named_and_the_rest_is_one_area(name: str) -> None:
+    plan = PLANS[name]()
+    table = outline(plan)
+    named = named_sources(plan, table)
+    assert len(named) == MOST_SOURCES
+    shares = {c.removeprefix("ratio."): table[c].max() for c in table.columns if "ratio." in c}
+    others = {source: float(str(x)) for source, x in shares.items() if source not in named and x}
+    assert max(others.values()) <= min(float(str(shares[source])) for source in named)
+    legend = panels(page(name))[2].get_legend()
+    assert legend is not None
+    words = [t.get_text() for t in legend.get_texts()]
+    assert words[0] == f"{len(others)} smaller sources"
+    assert sorted(words[1:]) == sorted(named)
+
+
+@pytest.mark.parametrize(
+    ("name", "bases"),
+    [
+        ("minimax-text-01", ["10K", "5M", "10M"]),
+        ("marin-8b", ["10K", "500K llama3 x8"]),
+        ("full", ["50K", "50K", "800K"]),
+    ],
+)
+def test_every_rope_base_is_written_where_it_begins(name: str, bases: list[str]) -> None:
+    found = [t for t in texts(page(name)) if t.get_gid() == "rope"]
+    assert [t.get_text() for t in found] == bases
+
+
+def test_borders_of_stages_are_told_apart_by_digits() -> None:
+    for name in PLANS:
+        labels = [t.get_text() for t in panels(page(name))[-1].get_xticklabels()]
+        assert len(labels) == len(set(labels))
+
+
+def test_rates_that_nobody_knows_are_said_to_be_unknown() -> None:
+    plan = published("kimi-k2.5")
+    with rc_context(STYLE):  # type: ignore[arg-type]
+        whole = figure(plan, outline(plan))
+    assert any("no learning rate is known" in t.get_text() for t in whole.texts)
+    assert len(panels(whole)) == 3
 
 
 def test_a_panel_with_nothing_to_show_is_left_out() -> None:

@@ -1,13 +1,17 @@
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from curriculum.compile import compile_file
 from curriculum.plan import Plan
 from curriculum.simulate.stage_table import table_of_stages
 from curriculum.simulate.summary import lr_range, summary
 from curriculum.simulate.timeline import timeline
 from simulate.plans import full_plan, laptop_plan
+from small import right
 
 
 def test_the_summary_is_json_and_adds_up() -> None:
@@ -39,3 +43,19 @@ def test_the_table_has_a_line_per_stage_and_at_most_100_columns(plan: Plan) -> N
     assert max(len(line) for line in lines) <= 100
     assert [line.split()[0] for line in lines[1:8]] == [stage.name for stage in plan.stages]
     assert "6 N_active" in lines[8]
+
+
+def test_what_is_composed_and_rates_that_differ_are_in_the_table() -> None:
+    plans = Path(__file__).parents[2] / "plans"
+    lines = table_of_stages(right(compile_file(plans / "olmo2-7b.yaml"))).splitlines()
+    assert "soup       llm: average of seed-42, seed-42069, seed-666" in lines
+    lines = table_of_stages(right(compile_file(plans / "molmo-7b.yaml"))).splitlines()
+    assert "        LR of projector, vit: 0 > 5e-6 > 5e-7" in lines
+
+
+def test_the_longest_name_is_whole() -> None:
+    plan = laptop_plan()
+    name = "a-stage-with-a-name-that-no-table-of-numbers-has-room-for"
+    text = table_of_stages(replace(plan, stages=(replace(plan.stages[0], name=name),)))
+    assert name in text.splitlines()
+    assert max(map(len, text.splitlines())) <= 100

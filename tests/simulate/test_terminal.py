@@ -1,8 +1,14 @@
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
+from curriculum.batch import lay_out
+from curriculum.compile import compile_file
 from curriculum.plan import Plan
 from curriculum.simulate.terminal import ASCII, BLOCKS, picture
 from simulate.plans import full_plan, laptop_plan
+from small import right
 
 
 @pytest.mark.parametrize("plan", [full_plan(), laptop_plan()], ids=["full", "laptop"])
@@ -36,10 +42,25 @@ def test_the_bars_rise_where_the_values_do() -> None:
 
 
 def test_a_plan_of_text_alone_has_no_multimodal_chart() -> None:
-    from dataclasses import replace
-
     plan = full_plan()
     alone = replace(plan, stages=plan.stages[:1])
     drawn = picture(alone, 80)
     assert "multimodal" not in drawn
     assert "not to scale" not in drawn
+
+
+def test_branches_say_where_they_start() -> None:
+    plans = Path(__file__).parents[2] / "plans"
+    drawn = picture(right(compile_file(plans / "olmo2-7b.yaml")), 100)
+    line = "drawn one after the other: seed-42069 from stage1; seed-666 from stage1"
+    assert line in drawn.splitlines()
+    drawn = picture(right(compile_file(plans / "marin-8b.yaml")), 60)
+    assert "        4 cooldown-v2: from ocelot, side" in drawn.splitlines()
+    assert max(map(len, drawn.splitlines())) <= 60
+
+
+def test_a_context_of_millions_fits_its_gutter() -> None:
+    plan = full_plan()
+    batch = lay_out([(1, 2**24, None)])
+    drawn = picture(replace(plan, stages=(replace(plan.stages[0], batch=batch, steps=9),)), 80)
+    assert "    16Mi " in drawn
