@@ -213,8 +213,8 @@ def _token_axis(page: Figure, axes: Axes, axis: Sequence[Band], axis_px: float) 
 def _apart(counts: Sequence[int]) -> list[str]:
     """Write counts to as few digits as tell each from its neighbours.
 
-    >>> _apart([0, 14_800_000_000_000, 14_862_000_000_000, 14_925_000_000_000])
-    ['0', '14.8T', '14.86T', '14.92T']
+    >>> _apart([0, 14_800_000_000_000, 14_862_000_000_000, 14_926_000_000_000])
+    ['0', '14.8T', '14.86T', '14.93T']
     """
     words: list[str] = []
     for i, count in enumerate(counts):
