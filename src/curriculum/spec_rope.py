@@ -96,8 +96,8 @@ def read_scaling(reader: SpecReader, node: Node) -> ScalingSpec | None:
     }
     for name, is_required in known.items():
         if is_required and entries.get(name) is None:
-            what = f"`{kind.text}` says no `{name}`: {SCALING[name].means}"
-            reader.problem("missing-key", what, entries.span, EXAMPLES[name])
+            help = f"{EXAMPLES[name]} ({SCALING[name].means.rstrip('.')})"
+            reader.problem("missing-key", f"`{kind.text}` says no `{name}`", entries.span, help)
     return None if len(reader.problems) > before else ScalingSpec(kind, values, entries.span)
 
 
