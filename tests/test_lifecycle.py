@@ -259,6 +259,9 @@ def test_shares_that_are_dropped_are_settings_of_whole_modules() -> None:
     plan = plan_of({"eyes": eyes, "more": {**more, "set.captioner.dropout": ".2"}})
     assert plan.stage("eyes").at(50).settings == {"vit.drop_path": 0.05}
     assert plan.stage("more").at(0).settings == {"captioner.dropout": 0.2, "vit.drop_path": 0.1}
+    grows = [{"shape": "linear", "from": 224, "to": 448}]
+    seen = plan_of({"eyes": {**EYES, "set": {"vit": {"image_side": grows, "max_frames": 8}}}})
+    assert seen.stage("eyes").at(50).settings == {"vit.image_side": 336.0, "vit.max_frames": 8.0}
     wrong = {**EYES, "set": {"vit": {"drop_path": 1}}}
     assert "`drop_path` lies in 0..1, 1 left out, all along" in message_of({"eyes": wrong})
     assert rules_of({"eyes": {**EYES, "set": {"vit": {"bias_rate": 1}}}}) == ["unknown-setting"]

@@ -201,6 +201,10 @@ SETTING_MEANS: Mapping[str, str] = {
     "bias_rate": "Of llm/router: how fast the bias that evens out the experts moves, a step.",
     "dropout": "The share of activations that are dropped.",
     "drop_path": "The share of residual branches that are dropped (stochastic depth).",
+    "image_side": "Of a ViT: pixels a side that images are scaled to; a curve lets it grow.",
+    "max_patches": "Of a ViT: the most patches that are read of one image.",
+    "max_tiles": "Of a ViT: the most tiles that one image is cut into.",
+    "max_frames": "Of a ViT: the most frames that are read of one video.",
 }
 
 OPTIMIZER_MEANS: Mapping[str, str] = {

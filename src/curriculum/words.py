@@ -319,7 +319,8 @@ _DROPPED = ("dropout", "drop_path")
 
 SETTINGS: Mapping[str, tuple[str, ...]] = {
     "llm/router": ("bias_rate",),
-    **dict.fromkeys(("llm", "vit", "text_tower", "captioner"), _DROPPED),
+    **dict.fromkeys(("llm", "text_tower", "captioner"), _DROPPED),
+    "vit": (*_DROPPED, "image_side", "max_patches", "max_tiles", "max_frames"),
     "projector": ("dropout",),
 }
 """The scalars that `set` may change, by kind of module, and part where it is one part's."""
