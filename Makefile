@@ -85,9 +85,10 @@ bench: setup  ## every benchmark, each printing ratios
 tree: setup  ## print the tree of src/ with its captions, to paste into the README
 	@$(BIN)/python tests/test_readme.py
 
-docs: $(VENV)/.dev-installed  ## write the reference and the tutorial's outputs anew
+docs: $(VENV)/.dev-installed  ## write the reference, the tables of errors and the tutorial anew
 	$(BIN)/curriculum schema --format markdown > docs/reference.md
-	PYTHONPATH=tests NO_COLOR=1 COLUMNS=100 $(BIN)/python tests/test_write_a_plan.py
+	for page in test_docs test_write_a_plan; do \
+	    PYTHONPATH=tests NO_COLOR=1 COLUMNS=100 $(BIN)/python tests/$$page.py; done
 
 golden: $(VENV)/.dev-installed  ## write the golden locks of plans/ anew
 	rm -f tests/golden/*.lock.json

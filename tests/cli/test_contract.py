@@ -244,7 +244,7 @@ def test_the_schema_takes_the_plans_of_this_project(capsys: pytest.CaptureFixtur
     schema = json.loads(capsys.readouterr().out)
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
-    for path in sorted([*Path("plans").glob("*.yaml"), *Path("docs/language").glob("*.yaml")]):
+    for path in sorted([*Path("plans").glob("*.yaml"), *Path("docs").glob("*/*[!1].yaml")]):
         value = untagged_yaml(path.read_text())
         assert [e.message for e in validator.iter_errors(value)] == [], path
     wrong = {"plan": "x", "stages": {"a": {"tokenz": 1}}}
