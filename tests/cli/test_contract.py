@@ -250,3 +250,14 @@ def test_the_schema_takes_the_plans_of_this_project(capsys: pytest.CaptureFixtur
     wrong = {"plan": "x", "stages": {"a": {"tokenz": 1}}}
     assert not validator.is_valid(wrong)
     assert not validator.is_valid({"plan": "No name"})
+
+
+@pytest.mark.parametrize("plan", sorted(Path("docs/language").glob("*.yaml")), ids=lambda p: p.stem)
+def test_at_tells_of_every_stage_of_every_example(
+    plan: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, answer = document(capsys, "plan", str(plan))
+    for stage in answer["stages"]:
+        if stage["steps"] is not None:
+            assert run(["at", str(plan), f"{stage['name']}@step 0"]) == 0
+            assert stage["name"] in capsys.readouterr().out

@@ -158,7 +158,7 @@ def _text(now: dict[str, Any], idle: tuple[str, ...] = ()) -> str:
         for name, value in now[key].items():
             lines.append(f"  {title:<16} {name} {'unknown' if value is None else f'{value:.6g}'}")
     for term, rule in now["loss_rules"].items():
-        lines.append(f"  {'loss':<16} {term} on {rule['on']}, reduce {rule['reduce']}")
+        lines.append(f"  {'loss':<16} {term} on {rule['over']}, reduce {rule['reduce']}")
     lines += module_lines(now)
     for module, rope in now["rope"].items():
         lines.append(f"  {'RoPE base':<16} {module} {_rope_words(rope)}")
