@@ -206,6 +206,11 @@ MISTAKES: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ),
         ("loss-rule", "stages.base.loss={next_token: 1, balance: {weight: 1, reduce: sqrt}}"),
     ),
+    "settings": (
+        ("unknown-setting", "stages.joint.set={llm: {bias_rate: 0}}"),
+        ("wrong-value", "stages.joint.set={vit: {drop_path: 1}}"),
+        ("set-of-absent", "stages.text.set={vit: {drop_path: .1}}"),
+    ),
     "rope": (
         ("rope-unsaid", "stages.text.rope={}"),
         ("rope-of-absent", "stages.text.rope={llm: {base: 10_000}, vit: {base: 10_000}}"),

@@ -97,6 +97,11 @@ def test_what_has_code_in_it_is_markdown_for_editors() -> None:
     assert mixture["markdownDescription"] == mixture["description"]
 
 
+def test_what_an_editor_shows_of_a_key_says_what_the_key_means() -> None:
+    for key, value in DEFINITIONS["stage"]["properties"].items():
+        assert value["anyOf"][0]["description"] == value["description"], key
+
+
 def test_a_schema_reads_as_words() -> None:
     word = {"anyOf": [{"const": "none"}, {"$ref": "#/$defs/thing"}]}
     thing = {"type": "array", "items": {"enum": [1, 2]}, "description": "What there is."}

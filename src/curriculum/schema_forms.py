@@ -123,7 +123,8 @@ def _or_conflict(value: Json) -> Json:
     if not plain:
         return value
     several = {"title": CONFLICT_TITLE, "type": "array", "items": plain, "minItems": 1}
-    return {**described, "anyOf": [plain, several]}
+    # An editor shows what the first form that fits says of itself.
+    return {**described, "anyOf": [{**described, **plain}, several]}
 
 
 def with_markdown(schema: Json) -> Json:
