@@ -63,6 +63,12 @@ MISTAKES: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ),
         ("batch-mark", "stages.warm.batch=[{seqs: 16, until: 50%}, {seqs: 32}]"),
     ),
+    "gates": (
+        ("gate", "stages.long-32k.tokens=50B"),
+        ("gate", "stages.long-64k.tokens=900B"),
+        ("missing-key", "stages.long-32k.gate={most: 200B}"),
+        ("wrong-unit", "stages.long-32k.gate={when: needles are found, most: 20%}"),
+    ),
     "checkpoints": (
         ("checkpoint-fact", "stages.moonvit.checkpoint={gives: [vit], lr: {llm: 2e-5}}"),
         ("current", "stages.k2.checkpoint.lr=null"),

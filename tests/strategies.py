@@ -269,6 +269,9 @@ class _Drawn:
         }
         if not context or draw(st.booleans()):  # a scaling cannot read a context that changes
             self.stages["text"]["target_seq_len"] = "1Mi"
+        if draw(st.booleans()):
+            bounds = {"least": LEAST_STEPS * self.seq_len, "most": f"{10**6} steps"}
+            self.stages["text"]["gate"] = {"when": "it is good", **bounds}
         if "tokens" in self.stages["text"] and draw(st.booleans()):
             self.stages["text"]["until"] = self.stages["text"].pop("tokens")
 
@@ -651,7 +654,7 @@ def enlarged(tree: Any, seqs: int, seq_len: int, key: str = "") -> Any:
             return tree * seqs
         if key in ("seq_len", "original"):
             return tree * seq_len
-        if key in ("tokens", "for", "until", "timescale", "half_life"):
+        if key in ("tokens", "for", "until", "timescale", "half_life", "least"):
             return tree * seqs * seq_len
     if key == "target_seq_len":
         return f"{seq_len}Mi"  # of 1Mi

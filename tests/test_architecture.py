@@ -21,6 +21,7 @@ LEAVES = (
     "claims.py",
     "claims_text.py",
     "mixture.py",
+    "gate.py",
     "layout.py",
     "polynomial.py",
     "rope.py",

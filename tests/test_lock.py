@@ -110,7 +110,7 @@ def another(value: Any) -> Any:
 
 def is_fact(path: tuple[str | int, ...]) -> bool:
     """Say whether a value tells what is so and changes nothing that a run does."""
-    facts = {"status", "target_seq_len", "layout"}
+    facts = {"status", "target_seq_len", "layout", "gate"}
     return bool(facts.intersection(path)) or "checkpoint" in path
 
 

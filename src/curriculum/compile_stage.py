@@ -4,6 +4,7 @@ All budgets are known here, so open pieces know where their schedule ends, and e
 compiled, so `current`, `keep` and `replay` have something to read.
 """
 
+from curriculum.compile_gate import compile_gate
 from curriculum.compile_layout import layout_in_plan
 from curriculum.compile_loss import compile_loss
 from curriculum.compile_lr import compile_lr
@@ -31,6 +32,7 @@ def finish_stage(state: State, draft: Draft) -> Stage | None:
     rope = compile_rope(state, draft, target_seq_len)
     optimizer = compile_optimizer(state, draft)
     mixture = compile_mixture(state, draft)
+    gate = compile_gate(state, draft)
     if mixture is None or len(state.problems) > before:
         return None
     return Stage(
@@ -57,6 +59,7 @@ def finish_stage(state: State, draft: Draft) -> Stage | None:
         status=draft.spec.status.text if draft.spec.status else "main",
         among=draft.among,
         layout=layout_in_plan(draft.layout),
+        gate=gate,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from curriculum.composed import ComposedStage, Share
 from curriculum.curve import ClockUnit, Curve, Piece, Shape
+from curriculum.gate import Gate
 from curriculum.layout import Layout
 from curriculum.lifecycle import Ema, Lifecycle
 from curriculum.lock_batch import batch_json, read_batch
@@ -30,7 +31,7 @@ from curriculum.plan import (
     Start,
     UnknownStage,
 )
-from curriculum.units import decimal_words, parse_exact
+from curriculum.units import decimal_words, parse_amount, parse_exact
 
 Json = dict[str, Any]
 
@@ -159,7 +160,14 @@ def stage_json(stage: Stage) -> Json:
         **({"target_seq_len": stage.target_seq_len} if stage.target_seq_len else {}),
         **_fate_json(stage),
         **({"layout": asdict(stage.layout)} if stage.layout else {}),
+        **({"gate": _gate_json(stage.gate)} if stage.gate else {}),
     }
+
+
+def _gate_json(gate: Gate) -> Json:
+    bounds = {"least": gate.least, "most": gate.most}
+    said = {name: str(bound) for name, bound in bounds.items() if bound is not None}
+    return {"when": gate.when, **said}
 
 
 def fixed_json(stage: Stage) -> Json:
@@ -394,4 +402,10 @@ def read_stage(stage: Json) -> Stage:
         status=stage.get("status", "main"),
         among=_read_among(stage),
         layout=Layout(**stage["layout"]) if "layout" in stage else None,
+        gate=_read_gate(stage["gate"]) if "gate" in stage else None,
     )
+
+
+def _read_gate(said: Json) -> Gate:
+    bounds = (said.get("least"), said.get("most"))
+    return Gate(said["when"], *(None if text is None else parse_amount(text) for text in bounds))

@@ -17,6 +17,7 @@ from curriculum.batch import Batch, BatchPiece
 from curriculum.composed import ComposedStage, origins
 from curriculum.curve import Curve, root
 from curriculum.errors import Span
+from curriculum.gate import Gate
 from curriculum.layout import Layout
 from curriculum.lifecycle import NOTHING_SAID, Lifecycle
 from curriculum.mixture import Mixture
@@ -277,6 +278,7 @@ class Stage:
     status: str = "main"  # what became of it; no mathematics
     among: Mapping[str, tuple[Start, ...]] = field(default_factory=dict)  # as ComposedStage.among
     layout: Layout | None = None  # where it is said: no mathematics, and in no digest
+    gate: Gate | None = None  # what its end waits for: no mathematics, and in no digest
 
     @property
     def modules(self) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ from curriculum.words import (
     CHECKPOINT,
     CLAIM,
     EMA,
+    GATE,
     GROUP,
     LAYOUT,
     LOSS,
@@ -110,6 +111,7 @@ def _simple() -> Json:
         "ratio": number(),
         "size": {"type": ["number", "boolean", "string", "array"], **CONFLICT},
         "amount": number(AMOUNT),
+        "length": number(AMOUNT),
         "tokens": number(f"{AMOUNT}|^unknown$"),
         "seq_len": number(f"{AMOUNT}|^unknown$"),
         "whole": number(f"{AMOUNT}|^unknown$"),
@@ -148,6 +150,7 @@ def _of_stages() -> Json:
         "carry": {
             "anyOf": [{"enum": ["all", "none"]}, {"type": "array", "items": {"type": "string"}}]
         },
+        "gate": mapping(GATE, required=("when",)),
         "rates": named(number(), TARGET),
         "schedules": named(ref("curve")),
         "curve": {"anyOf": [number(), ref("pieces"), ref("piece")]},

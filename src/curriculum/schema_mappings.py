@@ -96,6 +96,11 @@ MAPPINGS: Mapping[str, Kind] = {
         "An ancestor, or one for each module, and `rest` for everything else.",
         ("text", {"rest": "text", "vit": "vit-align"}),
     ),
+    "gate": Kind(
+        "What a stage goes on until: a check, and bounds of its length where they are known. It "
+        "says that people decide its end. The budget is what runs, and lies within the bounds.",
+        ({"when": "needles are found at 32Ki", "least": "100B", "most": "200B"},),
+    ),
     "carry": Kind(
         "`all`, `none`, or the modules whose optimizer state comes along.", ("all", ["llm"])
     ),

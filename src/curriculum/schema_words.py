@@ -36,6 +36,7 @@ SIMPLE: Mapping[str, Kind] = {
     "amount": Kind(
         "A length: tokens, steps, or a share of the whole.", ("200B", "2000 steps", "10%")
     ),
+    "length": Kind("A length in tokens or steps.", ("200B", "2000 steps")),
     "mark": Kind(
         "A point on the way, the first step that starts at or after it: tokens seen, a step, or "
         "a share of what was asked for.",

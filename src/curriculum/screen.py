@@ -135,6 +135,7 @@ def _stage_row(plan: Plan, stage: Stage, figures: Figures) -> Row:
     line = f"trains {trained}" + (f"; frozen {', '.join(frozen)}" if frozen else "")
     below = (
         line + ("" if stage.status == "main" else f"; status: {stage.status}"),
+        *([] if stage.gate is None else [f"gate: {stage.gate.words}"]),
         *module_lines(plan, stage),
         *(f"LR of {', '.join(t)}: {words}" for words, t in others),
         *rope_lines(stage),

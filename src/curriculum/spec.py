@@ -323,6 +323,14 @@ class AdapterSpec(NamedTuple):
     parts: tuple[Word, ...]
 
 
+class GateSpec(NamedTuple):
+    """What a stage's end waits for, and the bounds of its length."""
+
+    when: str
+    least: Quantity | None
+    most: Quantity | None
+
+
 class EmaSpec(NamedTuple):
     """An average of the weights; without a decay it says `none`."""
 
@@ -345,6 +353,7 @@ class StageSpec:
     carry: tuple[Word, ...] | None = None  # ("all",) and ("none",) too
     budget: tuple[str, Quantity] | None = None
     round_down: bool = False
+    gate: GateSpec | None = None
     count: Word | None = None
     train: tuple[Word, ...] | None = None
     optimizer: Word | None = None

@@ -5,6 +5,7 @@ from curriculum.spec import CurveSpec, Point, RideSpec, StageSpec, Word
 from curriculum.spec_batch import BUDGETS, read_batch, read_budget, read_seq_len
 from curriculum.spec_checkpoint import read_checkpoint
 from curriculum.spec_curve import ONE_PIECE, read_curve, read_ride
+from curriculum.spec_gate import read_gate
 from curriculum.spec_init import read_init
 from curriculum.spec_lifecycle import read_adapters, read_ema, read_reshape
 from curriculum.spec_loss import read_loss
@@ -53,6 +54,7 @@ def read_stage(reader: SpecReader, name: Word, node: Node) -> StageSpec | None:
         carry=reader.names(at["carry"]) if "carry" in at else None,
         budget=read_budget(reader, stage, at),
         round_down="round" in at and _is_down(reader, at["round"]),
+        gate=read_gate(reader, at.get("gate")),
         count=reader.word(at["count"]) if "count" in at else None,
         train=reader.names(at["train"]) if "train" in at else None,
         optimizer=reader.word(at["optimizer"]) if "optimizer" in at else None,

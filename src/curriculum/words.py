@@ -231,6 +231,7 @@ STAGE: Table = {
         "The budget as a mark on the path: what the counted module has been asked to read by then, "
         "this stage included; tokens, or `step N`.",
     ),
+    "gate": Word("gate", "The check its end waits for: a fact; the budget is what runs."),
     "round": Word("round", "Whether the budget is rounded `up` or `down` to whole steps."),
     "count": Word("name", "Whose positions the tokens are where there is no LLM: `vit`."),
     "train": Word("names", "The modules or parts that learn; the others are there, and frozen."),
@@ -282,6 +283,12 @@ ADAPTER: Table = {
     "kind": Word("adapter_kind", "What adapts each matrix."),
     "rank": Word("integer", "The rank of its two matrices."),
     "parts": Word("names", "The parts of the module whose matrices get one: attention, ffn, head."),
+}
+
+GATE: Table = {
+    "when": Word("text", "The check, in a sentence: the stage is over when it is met."),
+    "least": Word("length", "The budget is at least this, in tokens or steps."),
+    "most": Word("length", "The budget is at most this, in tokens or steps."),
 }
 
 EMA: Table = {"decay": Word("ratio", "What is kept of the average at each step: `.995`.")}

@@ -70,6 +70,15 @@ def test_the_contexts_grow_to_128k(plan: Plan) -> None:
     assert {plan.stage(name).target_seq_len for name in LONG} == {131_072}
 
 
+def test_the_longer_contexts_end_at_gates_and_nothing_else_does(plan: Plan) -> None:
+    gated = {stage.name: stage.gate for stage in plan.stages if stage.gate is not None}
+    assert tuple(gated) == LONG
+    assert {(gate.least, gate.most) for gate in gated.values()} == {(None, None)}
+    assert (
+        gated["long-16k"].when == "short-context tests have recovered and needles are found at 16Ki"
+    )
+
+
 def test_the_anneal_is_three_steps_to_0(plan: Plan) -> None:
     anneal = plan.stage("anneal")
     peak = anneal.at(0).lr["llm"]

@@ -1,11 +1,14 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from curriculum.errors import RunError
+from curriculum.gate import Gate
 from curriculum.lock import write_lock
+from curriculum.plan import Plan
 from curriculum.train.console import Console
 from curriculum.train.execute import Request, dry_run_plan, run_plan
 from curriculum.train.launch import Launch
@@ -34,8 +37,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def go(data: Path, run: Path, threads: int = 1, **asked: Any) -> list[str]:
-    plan, console = world_plan(), Quiet()
+def go(
+    data: Path, run: Path, threads: int = 1, plan: Plan | None = None, **asked: Any
+) -> list[str]:
+    plan, console = plan or world_plan(), Quiet()
     launch = Launch(data=data, device="cpu", threads=threads)
     run_plan(Request(plan, write_lock(plan), launch, run, **asked), console)
     return console.said
@@ -69,6 +74,24 @@ def test_a_launch_that_differs_is_said(data: Path, tmp_path: Path) -> None:
     assert go(data, run, resume=True, stop_at=STOP) == []
     said = go(data, run, threads=2, resume=True, stop_at=STOP)
     assert said[0].startswith("the run was begun with 1 thread, now 2 threads")
+
+
+def test_a_gate_is_said_where_its_stage_ends(data: Path, tmp_path: Path) -> None:
+    plan = world_plan()
+    text, *others = plan.stages
+    gated = replace(plan, stages=(replace(text, gate=Gate("tests are as before")), *others))
+
+    def said(**asked: Any) -> list[str]:
+        lines = go(data, tmp_path / "run", plan=gated, **asked)
+        return [line for line in lines if line.startswith("gate")]
+
+    assert said(stop_at=STOP) == []
+    (line,) = said(resume=True, stop_at=Position("text", text.steps))
+    assert (
+        "`text`: tests are as before; decide before `align` and `joint` begin (--stop-at text@end"
+        in line
+    )
+    assert said(resume=True, only="text") == []  # it is over, and was said
 
 
 def test_a_dry_run_opens_the_data_and_writes_nothing(data: Path) -> None:

@@ -33,9 +33,7 @@ def command(file: File, point: Point, set_: Set = None, format: FormatOption = F
     stage, step = step_of(plan, point)
     now = values_at(plan, stage, step)
     print(
-        json.dumps({"format": 1, **now}, indent=2)
-        if format is Format.JSON
-        else _text(now, _idle(stage, now))
+        json.dumps({"format": 1, **now}, indent=2) if format is Format.JSON else _text(stage, now)
     )
 
 
@@ -118,9 +116,20 @@ def values_at(plan: Plan, stage: Stage, step: int) -> dict[str, Any]:
         },
         "train": list(stage.train),
         "layout": _layout_at(stage, now.batch_seqs),
+        "gate": gate_values(stage),
         "packing": stage.packing,
         **modules_json(plan, stage),
     }
+
+
+def gate_values(stage: Stage) -> dict[str, Any] | None:
+    """Return what a stage's end waits for, its bounds by unit; None where it waits for nothing."""
+    gate = stage.gate
+    if gate is None:
+        return None
+    bounds = {"least": gate.least, "most": gate.most}
+    said = {name: b and {b.unit: int(b.value)} for name, b in bounds.items()}
+    return {"when": gate.when, **said}
 
 
 def _layout_at(stage: Stage, batch_seqs: int) -> dict[str, int] | None:
@@ -137,7 +146,8 @@ def _idle(stage: Stage, now: dict[str, Any]) -> tuple[str, ...]:
     return tuple(name for name in pieces if not now["shares"][name])
 
 
-def _text(now: dict[str, Any], idle: tuple[str, ...] = ()) -> str:
+def _text(stage: Stage, now: dict[str, Any]) -> str:
+    idle = _idle(stage, now)
     boundary = " (the boundary after its last step)" if now["is_end"] else ""
     lines = [f"{now['stage']} step {now['step']:,}{boundary}"]
     seen = now["tokens_seen"]
@@ -154,6 +164,8 @@ def _text(now: dict[str, Any], idle: tuple[str, ...] = ()) -> str:
     if (layout := now["layout"]) is not None:
         words = ", ".join(f"{key} {layout[key]}" for key in ("dp", "micro", "accumulation"))
         lines.append(f"  layout           {words}; {layout['ranks']:,} ranks")
+    if stage.gate is not None:
+        lines.append(f"  gate             {stage.gate.words}")
     for key, title in (("lr", "learning rate"), ("loss", "loss"), ("set", "set")):
         for name, value in now[key].items():
             lines.append(f"  {title:<16} {name} {'unknown' if value is None else f'{value:.6g}'}")

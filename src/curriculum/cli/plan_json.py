@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from curriculum.cli.at import rope_values
+from curriculum.cli.at import gate_values, rope_values
 from curriculum.cli.graph_json import composed_json, fate_json, outside_json, totals_json
 from curriculum.cli.modules import modules_json
 from curriculum.compile import Compiled
@@ -99,6 +99,7 @@ def _stage_json(plan: Plan, stage: Stage, figures: Figures) -> dict[str, Any]:
             for laid in stage.batch.ramps
         ],
         "layout": None if stage.layout is None else asdict(stage.layout),
+        "gate": gate_values(stage),
         "lr": {
             t: {"start": lr.start, "peak": lr.peak, "end": lr.end} for t, lr in figures.lr.items()
         },

@@ -87,6 +87,7 @@ def command(
         from curriculum.train.console import Console
         from curriculum.train.dry_run import table
         from curriculum.train.execute import Request, dry_run_plan, run_plan
+        from curriculum.train.gates import gate_line
         from curriculum.train.position import Position
         from curriculum.train.summary import screen
     except ModuleNotFoundError as error:
@@ -111,7 +112,8 @@ def command(
     if run is None or dry_run:
         timed = dry_run_plan(plan, launch, console)
         document: dict[str, Any] = {"plan": plan.name, "stages": [asdict(t) for t in timed]}
-        text = "\n".join(table(timed))
+        gates = (gate_line(plan, one) for one in plan.stages)
+        text = "\n".join([*table(timed), *(line for line in gates if line is not None)])
     else:
         stop = None
         if stop_at is not None:

@@ -23,6 +23,7 @@ from curriculum.train.composing import compose_ready, require_composed
 from curriculum.train.console import Console, Progress
 from curriculum.train.evaluate import Decode, evaluate, held_out
 from curriculum.train.feed import Drawn, draw, open_reader
+from curriculum.train.gates import gate_line
 from curriculum.train.handover import Assembly, RunShelf, assemble, reassemble
 from curriculum.train.launch import Launch
 from curriculum.train.ledger import LedgerLine
@@ -63,6 +64,8 @@ def train(job: Job, run: RunDir, only: str | None = None, stop_at: Position | No
             _compose(job, run)
             if first < end:
                 _StageRun(job, run, stage, first, signals).go(end)
+                if end == stage.steps and (gate := gate_line(job.plan, stage)) is not None:
+                    job.console.say(gate)
             if stops_here:
                 return
         _compose(job, run)
