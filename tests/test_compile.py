@@ -274,6 +274,45 @@ def test_state_that_a_frozen_stage_carried_can_be_carried_on() -> None:
     assert plan.stage("last").init["llm"] == Start("mid", 100, carries_state=True)
 
 
+def test_the_state_of_a_frozen_module_rests_where_nothing_is_said_of_it() -> None:
+    given = {"outside": {"checkpoint": {"gives": ["vit"], "state": ["vit"]}}}
+    both = {"llm": "base", "vit": "outside", "projector": "new"}
+    bare = {k: v for k, v in BASE.items() if k != "set"}
+    frozen = {**bare, "init": both, "train": ["projector"]}
+    plan = plan_of({**given, "base": BASE, "mid": frozen})
+    carried = {m: s.carries_state for m, s in plan.stage("mid").init.items()}
+    assert carried == {"llm": True, "projector": False, "vit": True}
+
+    # The stage that trains it next decides: carried on, or begun anew.
+    last = {**BASE, "init": {"llm": "mid"}}
+    kept = plan_of({**given, "base": BASE, "mid": frozen, "last": {**last, "carry": ["llm"]}})
+    assert kept.stage("last").init["llm"] == Start("mid", 100, carries_state=True)
+    anew = plan_of({**given, "base": BASE, "mid": frozen, "last": {**last, "carry": "none"}})
+    assert anew.stage("last").init["llm"] == Start("mid", 100)
+    assert rules_of({**given, "base": BASE, "mid": frozen, "last": last}) == ["carry-unsaid"]
+
+    # What is said is said of all modules; what is kept may say what is trained, too.
+    for said in ("none", ["vit"]):
+        mid = {**frozen, "carry": said}
+        found = plan_of({**given, "base": BASE, "mid": mid}).stage("mid").init
+        assert not found["llm"].carries_state
+    again = {"init": "mid", "keep": "mid", "tokens": 64_000, "lr": "1e-4", "carry": ["projector"]}
+    plan_of({**given, "base": BASE, "mid": frozen, "again": again})
+    unsaid = {k: v for k, v in again.items() if k != "carry"}
+    words = message_of({**given, "base": BASE, "mid": frozen, "again": unsaid})
+    assert "does not say whether the optimizer state of projector comes along" in words
+
+
+def test_a_refused_stage_that_freezes_a_module_is_not_asked_for_its_state() -> None:
+    frozen = {
+        **{k: v for k, v in BASE.items() if k != "set"},
+        "init": {"llm": "base", "projector": "new"},
+        "train": ["projector"],
+        "mixture": {"nothing": 1},
+    }
+    assert rules_of({"base": BASE, "mid": frozen}) == ["unknown-source"]
+
+
 @pytest.mark.parametrize(
     ("init", "rule"),
     [

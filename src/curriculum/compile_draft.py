@@ -46,7 +46,7 @@ def draft_stage(state: State, spec: StageSpec) -> Draft | Outside | ComposedStag
     spec, kept = keeps.spec, keeps.kept
     if not _all_said(state, spec, keeps):
         return None
-    inits = init_of(state, spec)
+    inits = init_of(state, spec, kept)
     init: Mapping[str, Start] = inits.starts if inits else {}
     count = count_of(state, spec, kept, init) if inits else None
     laid = laid_of(state, spec, kept, init, count)

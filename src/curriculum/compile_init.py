@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from curriculum.compile_merge import Taken, taken_of
-from curriculum.compile_state import State
+from curriculum.compile_state import Kept, State
 from curriculum.composed import ComposedStage
 from curriculum.errors import Related
 from curriculum.plan import Start
@@ -19,7 +19,7 @@ class Inits:
     among: Mapping[str, tuple[Start, ...]]
 
 
-def init_of(state: State, spec: StageSpec) -> Inits | None:
+def init_of(state: State, spec: StageSpec, kept: Kept | None) -> Inits | None:
     """Return where each module comes from, in the order of their names; None if that is refused."""
     taken = taken_of(state, spec)
     if taken is None:
@@ -32,7 +32,7 @@ def init_of(state: State, spec: StageSpec) -> Inits | None:
             starts[module] = shares[0].start
         else:
             starts[module] = Start(_composed_for(state, spec, taken, module))
-    carried = _carried(state, spec, starts)
+    carried = _carried(state, spec, kept, starts)
     return None if carried is None else Inits(carried, taken.among)
 
 
@@ -60,19 +60,29 @@ def _has_state(state: State, start: Start, module: str) -> bool:
     return trained or draft.init[module].carries_state
 
 
-def _carried(state: State, spec: StageSpec, starts: dict[str, Start]) -> dict[str, Start] | None:
+def _trains(spec: StageSpec, kept: Kept | None, module: str) -> bool:
+    """Say whether a stage trains a module, or a part of it."""
+    targets = [word.text for word in spec.train] if spec.train else kept[0].train if kept else ()
+    return any(target.partition("/")[0] == module for target in targets)
+
+
+def _carried(
+    state: State, spec: StageSpec, kept: Kept | None, starts: dict[str, Start]
+) -> dict[str, Start] | None:
+    """Return the starts with whose state comes along; of what is frozen it rests, unless said."""
     stateful = [m for m, start in starts.items() if _has_state(state, start, m)]
+    trained = [m for m in stateful if _trains(spec, kept, m)]
     if spec.carry is not None:
         carried = _said_carried(state, spec, spec.carry, stateful)
         if carried is None:
             return None
     elif "carry" in spec.said:
         return None
-    elif stateful:
-        report_unsaid(state, spec, {m: starts[m].stage or "" for m in stateful})
+    elif trained:
+        report_unsaid(state, spec, {m: starts[m].stage or "" for m in trained})
         return None
     else:
-        carried = []
+        carried = stateful
     return {m: replace(start, carries_state=m in carried) for m, start in starts.items()}
 
 

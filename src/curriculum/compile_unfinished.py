@@ -60,7 +60,10 @@ def _check_value(state: State, dotted: tuple[str, ...], node: Node) -> None:
 
 
 def _stateful(state: State, spec: StageSpec) -> dict[str, str]:
-    """Return the modules that a named parent surely trained, each with that parent."""
+    """Return the modules that a named parent surely trained, each with that parent.
+
+    Those that the stage surely freezes are left out: their state rests.
+    """
     found = {}
     for module, point in (spec.init or {}).items():
         if not isinstance(point, Point):
@@ -71,7 +74,8 @@ def _stateful(state: State, spec: StageSpec) -> dict[str, str]:
     whole = spec.init_all
     if isinstance(whole, Point) and (parent := state.spec.stages.get(whole.stage)):
         found = dict.fromkeys(_trained(state, parent), whole.stage)
-    return dict(sorted(found.items()))
+    own = _trained(state, spec) or found.keys()
+    return {module: parent for module, parent in sorted(found.items()) if module in own}
 
 
 def _trained(state: State, spec: StageSpec, depth: int = 0) -> set[str]:

@@ -221,7 +221,7 @@ STAGE: Table = {
     ),
     "keep": Word("keep", "The ancestor as which everything is that this stage does not say."),
     "status": Word("status", "What became of it; changes nothing that is trained."),
-    "carry": Word("carry", "Whose optimizer state comes along with the modules of `init`."),
+    "carry": Word("carry", "Whose optimizer state comes along; unsaid, that of frozen modules rests."),
     "tokens": Word("tokens", "The budget in tokens: what the stage reads."),
     "steps": Word("whole", "The budget in steps."),
     "seqs": Word("whole", "The budget in sequences."),
