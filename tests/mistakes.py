@@ -102,6 +102,7 @@ MISTAKES: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("ratio-range", "stages.text.mixture={edu: 75, code: rest}"),
         ("one-rest", "stages.text.mixture={edu: rest, code: rest}"),
         ("one-measure", "stages.text.mixture={edu: {ratio: 50%, size: 2}, code: rest}"),
+        ("one-measure", "stages.text.mixture={edu: {ratio: 75%, at_most: 1T}, code: rest}"),
         ("size-unknown", "sources.papers.tokens=unknown"),
         ("replay-of-nothing", "stages.long-32k.mixture={replay: cooldown/text}"),
     ),

@@ -542,7 +542,9 @@ class _Drawn:
         kind = draw(st.sampled_from(["size", "sqrt_size", "normalize"]))
         if kind == "normalize":
             return {"normalize": "true"} | {name: draw(_RAW) for name in self.sources}
-        others = {name: {kind: draw(_RAW)} for name in self.sources}
+        others: Tree = {name: {kind: draw(_RAW)} for name in self.sources}
+        if draw(st.booleans()):
+            others[self.sources[0]]["at_most"] = 5000
         return {"some": some, "few": {"tokens": 64, "of": self.shares(self.sources)}, **others}
 
     def pieces(self) -> list[Tree]:
@@ -654,7 +656,7 @@ def enlarged(tree: Any, seqs: int, seq_len: int, key: str = "") -> Any:
             return tree * seqs
         if key in ("seq_len", "original"):
             return tree * seq_len
-        if key in ("tokens", "for", "until", "timescale", "half_life", "least"):
+        if key in ("tokens", "for", "until", "timescale", "half_life", "least", "at_most"):
             return tree * seqs * seq_len
     if key == "target_seq_len":
         return f"{seq_len}Mi"  # of 1Mi

@@ -160,6 +160,20 @@ def test_square_roots_share_inside_top_level_rates() -> None:
     assert abs(float(ab / c) - 5**0.5) < 1e-9
 
 
+def test_a_size_counts_as_at_most_what_is_said(tmp_path: Path) -> None:
+    """Molmo again: a large set counts as so many of its examples, and then the roots share."""
+    capped = {"a": {"sqrt_size": 2, "at_most": "250_000"}, "b": {"sqrt_size": 1}}
+    assert mixture(capped).end_ratios() == {"a": Fraction(1, 2), "b": Fraction(1, 2)}
+    small = {"a": {"size": 1, "at_most": "4M"}, "b": {"size": 1, "at_most": "250_000"}}
+    assert mixture(small).end_ratios() == {"a": Fraction(12, 13), "b": Fraction(1, 13)}
+    both = {"ab": {"size": 1, "at_most": "1M", "of": ["a", "b"]}, "b": {"size": 1}}
+    assert mixture(both).end_shares()["ab"] == Fraction(1, 2)
+    # A proxy divides it as it divides sizes.
+    overlay = "scale: {tokens: 1/100, seqs: 1/10}\n"
+    proxy = right(plan_in(tmp_path, overlay, {"text": {**BASE, "mixture": capped}}))
+    assert proxy.stage("text").mixture.end_ratios()["a"] == Fraction(1, 2)
+
+
 def test_the_size_of_a_replay_is_that_of_its_sources() -> None:
     mix = {"old": {"size": 1, "of": {"replay": "text"}}, "b": {"size": 4}}
     next_ = {"init": "text", "keep": "text", "carry": "all", "tokens": 6400, "mixture": mix}
@@ -232,6 +246,20 @@ GROUP = {"ratio": ".5", "of": {"b": {"tokens": 40_000}, "a": "rest"}}
             {"a": {"size": 1, "ratio": 1}, "b": 0},
             "error[one-measure]: `a` says `ratio` and `size`: one of them is how much it reads; "
             "keep one of them",
+        ),
+        (
+            {"a": {"ratio": 1, "at_most": "5M"}, "b": 0},
+            "error[one-measure]: `a` says `ratio`: `at_most` is about the size that `size` and "
+            "`sqrt_size` count; leave it out; what all stages may read of a source is its "
+            "`max_epochs`",
+        ),
+        (
+            {"a": {"size": 1, "at_most": "5 steps"}, "b": {"size": 1}},
+            "error[wrong-unit]: an amount in steps cannot stand here; write it in tokens",
+        ),
+        (
+            {"a": {"size": 1, "at_most": 0}, "b": {"size": 1}},
+            "error[wrong-value]: `at_most` is more than nothing",
         ),
         (
             {"a": {"size": 0}, "b": 0},

@@ -1,13 +1,14 @@
 """What a node reads where no ratio is written: tokens, epochs, or its part of the rest by size
 
 tokens, epochs     an amount: over all that its siblings read in this stage or piece
-size, sqrt_size    a part, in proportion, of what siblings with a ratio or an amount leave
+size, sqrt_size    a part, in proportion, of what siblings with a ratio or an amount leave;
+                   at_most: a larger size counts as this
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import isqrt
+from math import ceil, isqrt
 
 from curriculum.compile_state import Draft, State
 from curriculum.errors import Span
@@ -15,8 +16,6 @@ from curriculum.mixture import ONE, Mixture, Node, ratios_of
 from curriculum.plan import Source
 from curriculum.spec import MeasureSpec
 from curriculum.usage import positions_per_token
-
-BY_SIZE = ("size", "sqrt_size")
 
 _ROOT_BITS = 32
 
@@ -142,6 +141,8 @@ def part_by_size(state: State, measure: MeasureSpec, sources: Sequence[Source]) 
             _unknown_size(state, source.name, "its size is unknown", measure.span)
             return None
         size += source.tokens
+    if measure.at_most is not None:
+        size = min(size, ceil(measure.at_most))
     return measure.value * (root_of(size) if measure.kind == "sqrt_size" else size)
 
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 from fractions import Fraction
 
 from curriculum.compile_amounts import (
-    BY_SIZE,
     TOP,
     Around,
     amount_of,
@@ -22,6 +21,7 @@ from curriculum.mixture import Node, exact_sum
 from curriculum.plan import Source
 from curriculum.spec import CurveSpec, MeasureSpec, MixSpec, NodeSpec, Point, Word
 from curriculum.units import decimal_words, rounded_in_words
+from curriculum.words import SIZES
 
 Roots = tuple[Node, ...]
 
@@ -64,7 +64,7 @@ def _siblings(state: State, draft: Draft, spec: MixSpec, around: Around) -> Root
             ratio = ratio_curve(state, draft, written.ratio)
         elif measure is not None:
             sources = _read(state, written, around)
-            if measure.kind in BY_SIZE:
+            if measure.kind in SIZES:
                 by_size[name] = part_by_size(state, measure, sources) or Fraction(0)
             elif (amount := amount_of(state, draft, measure, sources)) is not None:
                 amounts[name] = amount, measure.span
@@ -89,7 +89,7 @@ def _siblings(state: State, draft: Draft, spec: MixSpec, around: Around) -> Root
 def _one_way(state: State, spec: MixSpec) -> bool:
     """Hold that one thing alone says who takes what is left, and what is divided."""
     sized: dict[str, MeasureSpec] = {
-        n.measure.kind: n.measure for n in spec.nodes if n.measure and n.measure.kind in BY_SIZE
+        n.measure.kind: n.measure for n in spec.nodes if n.measure and n.measure.kind in SIZES
     }
     rests = [n.name for n in spec.nodes if n.ratio is None and n.measure is None]
     wrong = None

@@ -166,6 +166,7 @@ class MeasureSpec(NamedTuple):
     kind: str  # one of words.MEASURES
     value: Fraction
     span: Span
+    at_most: Fraction | None = None  # tokens that its size counts as, where it has more
 
 
 class LayoutSpec(NamedTuple):

@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from fractions import Fraction
 from typing import Literal
 
 from curriculum.nodes import Map, Node, Scalar, Seq, shown
@@ -9,7 +10,7 @@ from curriculum.spec import CurveSpec, MeasureSpec, MixPieceSpec, MixSpec, NodeS
 from curriculum.spec_curve import read_curve
 from curriculum.spec_pieces import read_length
 from curriculum.spec_reader import SpecReader
-from curriculum.words import GROUP, MEASURES, MIX_PIECE
+from curriculum.words import GROUP, MEASURES, MIX_PIECE, SIZES
 
 PREVIOUS = "previous"
 """Stands, inside a piece, for the mixture of the piece before; in the first, for what is kept."""
@@ -178,13 +179,36 @@ def _node(reader: SpecReader, name: Word, node: Node, in_piece: bool) -> NodeSpe
     of = _tree(reader, of_node, in_piece) if of_node is not None else None
     of = _normalized(reader, node, of)
     tags = reader.tags(node.get("tags"))
+    at_most = _at_most(reader, name, node, said[0])
     if (ratio_node := node.get("ratio")) is not None:
         ratio = read_ratio(reader, ratio_node)
         return None if ratio is False else NodeSpec(name, ratio, of, tags=tags)
     value = node.get(said[0])
     assert value is not None
     measure = _measure(reader, said[0], value)
-    return None if measure is None else NodeSpec(name, None, of, measure, tags)
+    if measure is None:
+        return None
+    return NodeSpec(name, None, of, measure._replace(at_most=at_most), tags)
+
+
+def _at_most(reader: SpecReader, name: Word, group: Map, said: str) -> Fraction | None:
+    """Read what a size counts as at most; None where that is not said, or refused."""
+    node = group.get("at_most")
+    if node is None:
+        return None
+    if said not in SIZES:
+        reader.problem(
+            "one-measure",
+            f"`{name.text}` says `{said}`: `at_most` is about the size that `size` and `sqrt_size` "
+            "count",
+            node.span,
+            "leave it out; what all stages may read of a source is its `max_epochs`",
+        )
+        return None
+    quantity = reader.quantity(node, units=("tokens",))
+    if quantity is not None and quantity.amount.value == 0:
+        reader.problem("wrong-value", "`at_most` is more than nothing", node.span)
+    return None if quantity is None else quantity.amount.value * quantity.scale.tokens
 
 
 def _normalized(reader: SpecReader, group: Map, of: MixSpec | None) -> MixSpec | None:

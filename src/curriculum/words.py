@@ -161,6 +161,9 @@ GROUP: Table = {
     "sqrt_size": Word(
         "number", "Instead of a ratio: the root of its tokens times this, among what is left."
     ),
+    "at_most": Word(
+        "tokens", "With `size` or `sqrt_size`: its size counts as at most this: `100M`."
+    ),
     "normalize": Word("boolean", "Divide the ratios written in `of` by their sum, and say so."),
     "of": Word(
         "mixture", "What shares it: sources and groups, `replay: STAGE`, or a list by size."
@@ -191,7 +194,10 @@ MIX_PIECE: Table = {
     "source": Word("text", "Where this piece's values come from."),
 }
 
-MEASURES = ("tokens", "epochs", "size", "sqrt_size")
+SIZES = ("size", "sqrt_size")
+"""What a node of a mixture may say to share what is left by size."""
+
+MEASURES = ("tokens", "epochs", *SIZES)
 """What a node of a mixture may say instead of a ratio."""
 
 CHECKPOINT: Table = {
@@ -221,7 +227,9 @@ STAGE: Table = {
     ),
     "keep": Word("keep", "The ancestor as which everything is that this stage does not say."),
     "status": Word("status", "What became of it; changes nothing that is trained."),
-    "carry": Word("carry", "Whose optimizer state comes along; unsaid, that of frozen modules rests."),
+    "carry": Word(
+        "carry", "Whose optimizer state comes along; unsaid, that of frozen modules rests."
+    ),
     "tokens": Word("tokens", "The budget in tokens: what the stage reads."),
     "steps": Word("whole", "The budget in steps."),
     "seqs": Word("whole", "The budget in sequences."),
