@@ -514,6 +514,35 @@ def test_curves_that_are_the_same_are_the_same_at_once() -> None:
     ]
 
 
+def test_an_encoder_that_joins_a_curve_later_is_on_it_exactly() -> None:
+    """PaliGemma: a warm-up up to where the curve stands, and on with it, at another timescale."""
+    steps = 100_000_000
+    schedules = {
+        "main": [{"shape": "rsqrt", "from": "2e-5", "timescale": "10_000 steps"}],
+        "late": [
+            {"shape": "linear", "from": 0, "to": "1e-5", "for": "30_000 steps"},
+            {"shape": "rsqrt", "timescale": "40_000 steps"},
+        ],
+        "other": [{"shape": "rsqrt", "from": "2e-5", "timescale": "20_000 steps"}],
+    }
+
+    def told(norms: str, *claims: str) -> list[str]:
+        base = {**BASE, "tokens": 640 * steps, "lr": {"llm": "main", "llm/norms": norms}}
+        near = {"init": "base", "keep": "base", "carry": "all", "tokens": 640 * steps}
+        stages = {"base": base, "next": near}
+        require = [f"'{claim}'" for claim in claims]
+        plan = plan_of(stages, schedules=schedules, require=require)
+        return [finding.message for finding in claims_hold(plan)]
+
+    assert told("late", "lr.llm/norms <= lr.llm", "next: lr.llm/norms == lr.llm") == []
+    assert told("{schedule: late, scale: 1/3}", "next: lr.llm/norms * 3 == lr.llm") == []
+    (words,) = told("late", "lr.llm/norms < lr.llm")
+    assert "does not hold at step 30,000 of stage `base`: 1e-05 < 1e-05 is false" in words
+    (words,) = told("late", "lr.llm/norms == lr.llm")
+    assert "does not hold at step 0 of stage `base`" in words
+    assert told("other", "lr.llm/norms >= lr.llm", "next: lr.llm/norms > lr.llm") == []
+
+
 def test_what_is_unknown_is_not_decided() -> None:
     unknown = small(
         ("{shape: cosine, to: 10%}", "{shape: cosine, to: unknown}"),

@@ -2,13 +2,14 @@
 
 Shares, batches, amounts and linear pieces are polynomials in the step j = step - first, exact. What
 is left (a cosine, a root) is an atom: a piece of a curve with its height taken out, which rises or
-falls all along. Sides that are the same then cancel as symbols (`comparing.py`).
+falls all along; a piece that is another one times a number is that one's atom times the number.
+Sides that are the same then cancel as symbols (`comparing.py`).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import log
+from math import isqrt, log
 from typing import NamedTuple
 
 from curriculum.batch import Batch
@@ -108,14 +109,42 @@ class Atoms:
         if height == 0:
             return Form({}, _ONE, True)
         plain = replace(piece, first_step=0, a=piece.a / height, b=piece.b / height)
-        atom = Atom(plain, clock)
-        if atom not in self.found:
-            self.found.append(atom)
-        return Form({(self.found.index(atom),): (height,)}, _ONE, True)
+        if plain.knob is not None:  # such a piece depends on no end
+            plain = replace(plain, end=None, b=plain.a)
+        for number, known in enumerate(self.found):
+            if known.clock == clock and (factor := proportion(plain, known.piece)) is not None:
+                return Form({(number,): (height * factor,)}, _ONE, True)
+        self.found.append(Atom(plain, clock))
+        return Form({(len(self.found) - 1,): (height,)}, _ONE, True)
 
     def value(self, form: Form, j: int) -> Fraction:
         """Return the value at a step of the run; raises `ZeroDivisionError`."""
         return _value(self.found, form.over, j) / _value(self.found, form.under, j)
+
+
+def proportion(piece: Piece, known: Piece) -> Fraction | None:
+    """Return what one piece of height 1 is times another at every position of one clock.
+
+    None where that is no fraction. An rsqrt is sqrt(k / (x + k - start)): two of them with the same
+    k - start are in the proportion of the roots of their k, wherever each of them began.
+
+    >>> one, four = Fraction(1), Fraction(4)
+    >>> early = Piece("rsqrt", "steps", 0, 0, None, one, one, knob=one)
+    >>> late = Piece("rsqrt", "steps", 0, 3, None, one, one, knob=four)
+    >>> proportion(late, early), late.value(8) / early.value(8)
+    (Fraction(2, 1), 2.0)
+    """
+    if piece == known:
+        return Fraction(1)
+    if piece.shape != "rsqrt" or known.shape != "rsqrt" or piece.unit != known.unit:
+        return None
+    assert piece.knob is not None
+    assert known.knob is not None
+    if piece.knob - piece.start != known.knob - known.start:
+        return None
+    square = piece.knob / known.knob
+    factor = Fraction(isqrt(square.numerator), isqrt(square.denominator))
+    return factor if factor**2 == square else None
 
 
 _ONE: Terms = {(): (Fraction(1),)}
