@@ -69,6 +69,12 @@ MISTAKES: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("missing-key", "stages.long-32k.gate={most: 200B}"),
         ("wrong-unit", "stages.long-32k.gate={when: needles are found, most: 20%}"),
     ),
+    "samples": (
+        ("wrong-unit", "stages.align.batch=[{seqs: 256, until: 100K seqs}, {seqs: 512}]"),
+        ("wrong-unit", "sources.tasks.tokens=665K seqs"),
+        ("unknown-setting", "stages.tune.set={vit: {image_size: 448}}"),
+        ("one-budget", "stages.align.epochs=1"),
+    ),
     "checkpoints": (
         ("checkpoint-fact", "stages.moonvit.checkpoint={gives: [vit], lr: {llm: 2e-5}}"),
         ("current", "stages.k2.checkpoint.lr=null"),

@@ -22,6 +22,13 @@ PAGES = sorted(page for page in DOCS.glob("*.md") if page != INDEX)
 PLANS = sorted(DOCS.glob("*.yaml"))
 
 
+def plans_of(page: Path) -> list[Path]:
+    """Return the plan of a page, and others that are called after it: `merges-seeds.yaml`."""
+    pages = {page.stem for page in PAGES}
+    more = [p for p in DOCS.glob(f"{page.stem}-*.yaml") if p.stem not in pages]
+    return [p for p in (page.with_suffix(".yaml"), *more) if p.is_file()]
+
+
 def blocks(page: str) -> list[str]:
     """Return the YAML blocks of a page, without the indentation that all their lines share."""
     return [textwrap.dedent(found) for found in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
@@ -52,7 +59,12 @@ def test_what_a_page_shows_stands_in_its_example(page: Path) -> None:
     found = blocks(page.read_text(encoding="utf-8"))
     assert plan.is_file() == bool(found), f"{page.name} shows YAML and has no {plan.name}"
     for block in found:
-        assert stands_in(block, plan.read_text(encoding="utf-8")), f"not in {plan.name}:\n{block}"
+        texts = (path.read_text(encoding="utf-8") for path in plans_of(page))
+        assert any(stands_in(block, text) for text in texts), f"not in {plan.name}:\n{block}"
+
+
+def test_every_plan_belongs_to_a_page() -> None:
+    assert sorted(plan for page in PAGES for plan in plans_of(page)) == PLANS
 
 
 def findings(plan: Path, edits: tuple[str, ...]) -> tuple[Diagnostic, ...]:

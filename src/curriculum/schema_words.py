@@ -122,7 +122,11 @@ CHOICES: Mapping[str, Kind] = {
     "with_batch": Kind(
         "How the learning rate follows the tokens in a step, r times those at the first step of "
         "the schedule's clock.",
-        words={"sqrt": "times sqrt r", "linear": "times r", "none": "not at all, said aloud"},
+        words={
+            "sqrt": "times sqrt r",
+            "linear": "times r",
+            "none": "not at all, as where nothing is said",
+        },
     ),
     "packing": Kind(
         "How documents become sequences of `seq_len` tokens.",
