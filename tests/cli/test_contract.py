@@ -10,6 +10,7 @@ import pytest
 
 from curriculum.cli.main import run
 from small import untagged_yaml
+from small_plan import SMALL
 
 SEED = "plans/kimi-vl.yaml"
 FINDING = {
@@ -261,3 +262,76 @@ def test_at_tells_of_every_stage_of_every_example(
         if stage["steps"] is not None:
             assert run(["at", str(plan), f"{stage['name']}@step 0"]) == 0
             assert stage["name"] in capsys.readouterr().out
+
+
+BROKEN = ("--set", "require=mix.web <= 10%")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["plan"], "longest path"),
+        (["at", "first@0"], "first step 0"),
+        (["simulate", "--plot"], "learning rate (log"),
+    ],
+)
+def test_a_plan_with_errors_is_shown_and_its_errors_behind_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[str], shown: str
+) -> None:
+    plan = tmp_path / "small.yaml"
+    plan.write_text(SMALL)
+    command = [arguments[0], str(plan), *arguments[1:]]
+    assert run(command) == 0
+    good = capsys.readouterr().out
+    assert run([*command, *BROKEN]) == 1
+    said = capsys.readouterr()
+    assert said.out == good
+    assert "error[claims-hold]: `mix.web <= 10%` does not hold" in said.err
+
+
+@pytest.mark.parametrize("arguments", [["plan"], ["at", "first@0"], ["simulate"]])
+def test_the_document_of_a_plan_with_errors_holds_plan_and_errors(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[str]
+) -> None:
+    plan = tmp_path / "small.yaml"
+    plan.write_text(SMALL)
+    command = [arguments[0], str(plan), *arguments[1:]]
+    code, good = document(capsys, *command)
+    assert code == 0
+    code, bad = document(capsys, *command, *BROKEN)
+    assert code == 1
+    assert [f["rule"] for f in bad["findings"] if f["severity"] == "error"] == ["claims-hold"]
+    assert {k: v for k, v in bad.items() if k != "findings"} == {
+        k: v for k, v in good.items() if k != "findings"
+    }
+
+
+def test_no_lock_is_written_of_a_plan_with_errors(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    plan, lock = tmp_path / "small.yaml", tmp_path / "small.lock.json"
+    plan.write_text(SMALL)
+    assert run(["plan", str(plan), "-o", str(lock), *BROKEN]) == 1
+    assert f"{lock} is not written: the plan has errors" in capsys.readouterr().err
+    assert not lock.exists()
+    assert run(["plan", str(plan), "--locked", *BROKEN]) == 1  # not: write the lock first
+    assert "claims-hold" in capsys.readouterr().err
+    assert run(["plan", str(plan), "-o", str(lock)]) == 0
+    written = lock.read_bytes()
+    assert run(["plan", str(plan), "-o", str(lock), *BROKEN]) == 1
+    assert lock.read_bytes() == written
+    capsys.readouterr()
+    changed = [*BROKEN, "--set", "stages.first.tokens=2M"]
+    code, answer = document(capsys, "plan", str(plan), "--locked", *changed)
+    assert code == 1
+    assert "  stage first has changed, or what it starts from" in answer["changed"]
+
+
+def test_a_plan_with_errors_is_not_trained(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    plan, folder = tmp_path / "small.yaml", tmp_path / "run"
+    plan.write_text(SMALL)
+    assert run(["train", str(plan), "--run", str(folder), *BROKEN]) == 1
+    assert "claims-hold" in capsys.readouterr().err
+    assert not folder.exists()

@@ -1,16 +1,18 @@
 """`curriculum at`: everything the plan says of one step"""
 
 import json
+import sys
 from dataclasses import asdict, fields
 from fractions import Fraction
 from typing import Annotated, Any
 
 import typer
 
-from curriculum.cli.load import load_good
+from curriculum.cli.load import load_compiled
 from curriculum.cli.modules import module_lines, modules_json
 from curriculum.cli.options import File, Format, FormatOption, Set
-from curriculum.errors import CurriculumError, ValueProblem, did_you_mean
+from curriculum.errors import CurriculumError, FindingsError, ValueProblem, did_you_mean
+from curriculum.findings import finding_json, text_of
 from curriculum.marks import step_at_mark
 from curriculum.paths import path_tokens_before
 from curriculum.plan import Plan, Stage
@@ -27,14 +29,21 @@ def command(file: File, point: Point, set_: Set = None, format: FormatOption = F
     """Print everything the plan says of one step.
 
     A mark is the first step that starts at or after it; `@end` is the boundary after the last step:
-    what a stage that continues from there starts with.
+    what a stage that continues from there starts with. Of a plan with errors too, which are told
+    behind it: exit 1.
     """
-    plan = load_good(file, set_)
+    plan, compiled = load_compiled(file, set_)
     stage, step = step_of(plan, point)
     now = values_at(plan, stage, step)
-    print(
-        json.dumps({"format": 1, **now}, indent=2) if format is Format.JSON else _text(stage, now)
-    )
+    if format is Format.JSON:
+        found = [finding_json(finding) for finding in compiled.findings]
+        print(json.dumps({"format": 1, **now, "findings": found}, indent=2))
+    else:
+        print(_text(stage, now), flush=True)
+        if compiled.errors:
+            print(text_of(compiled.errors), file=sys.stderr)
+    if compiled.errors:
+        raise typer.Exit(FindingsError.exit_code)
 
 
 def step_of(plan: Plan, point: str) -> tuple[Stage, int]:

@@ -19,12 +19,15 @@ def load(path: Path, settings: list[str] | None = None, rules: bool = True) -> C
     return replace(compiled, findings=(*compiled.findings, *broken_rules(compiled.plan)))
 
 
-def load_good(path: Path, settings: list[str] | None = None) -> Plan:
-    """Return a plan that nothing is wrong with; raises `FindingsError` with all that is."""
+def load_compiled(path: Path, settings: list[str] | None = None) -> tuple[Plan, Compiled]:
+    """Return a plan that compiled, whatever the rules say of it, with all that is said.
+
+    Raises `FindingsError` where it did not compile.
+    """
     compiled = load(path, settings)
-    if compiled.plan is None or compiled.errors:
-        raise FindingsError(compiled.errors or compiled.findings)
-    return compiled.plan
+    if compiled.plan is None:
+        raise FindingsError(compiled.findings)
+    return compiled.plan, compiled
 
 
 def _read(path: Path, settings: list[str]) -> Compiled:

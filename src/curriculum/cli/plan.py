@@ -37,7 +37,7 @@ def command(
     set_: Set = None,
     format: FormatOption = Format.TEXT,
 ) -> None:
-    """Compile and check plans, and print each on one screen."""
+    """Compile and check plans, and print each on one screen; -o writes a plan without errors."""
     if len(files) > 1 and (out is not None or against is not None):
         raise CurriculumError("-o and --against belong to one plan; name one FILE with them")
     if out is not None:
@@ -55,13 +55,16 @@ def command(
             failures.append(str(error))
             continue
         plan = compiled.plan
-        if out is not None and plan is not None and not compiled.errors:
+        is_sound = plan is not None and not compiled.errors
+        if out is not None and plan is not None and is_sound:
             write_whole(out, partial(_write, text=write_lock(plan)))
         if format is Format.JSON:
             documents.append({"file": str(file), **_json(compiled, changed)})
         else:
             _print(compiled, changed, is_first=number == 0)
-        is_good = is_good and plan is not None and not compiled.errors and not changed
+        if out is not None and not is_sound:
+            print(f"curriculum: {out} is not written: the plan has errors", file=sys.stderr)
+        is_good = is_good and is_sound and not changed
     if format is Format.JSON:
         print(json.dumps(documents[0] if len(files) == 1 else _together(documents), indent=2))
     for failure in failures:
@@ -81,7 +84,7 @@ def _json(compiled: Compiled, changed: list[str]) -> dict[str, Any]:
 
 
 def _print(compiled: Compiled, changed: list[str], is_first: bool) -> None:
-    if compiled.plan is not None and not compiled.errors:
+    if compiled.plan is not None:
         print(("" if is_first else "\n") + screen(compiled.plan), flush=True)
     if compiled.findings:
         print(text_of(compiled.findings), file=sys.stderr)
@@ -96,8 +99,10 @@ def _together(documents: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _changes(compiled: Compiled, lock: Path | None) -> list[str]:
-    if lock is None or compiled.plan is None or compiled.errors:
+    if lock is None or compiled.plan is None:
         return []
+    if compiled.errors and not lock.exists():
+        return []  # the errors are told: none is written of a plan that has some
     return _changed(compiled.plan, lock)
 
 

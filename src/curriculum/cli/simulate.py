@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.core import TyperCommand
 
-from curriculum.cli.load import load
+from curriculum.cli.load import load_compiled
 from curriculum.cli.options import File, Format, FormatOption, Set
 from curriculum.errors import CurriculumError, Diagnostic, FindingsError
 from curriculum.findings import finding_json, text_of
@@ -71,7 +71,7 @@ def command(
     settings: Set = None,
     output_format: FormatOption = Format.TEXT,
 ) -> None:
-    """Show what a plan will do: as a table and in pictures."""
+    """Show what a plan will do: as a table and in pictures; of a plan with errors too (exit 1)."""
     from curriculum.simulate.output import PICTURE_ENDINGS, TABLE_ENDINGS, require_ending
 
     in_terminal = plot == TERMINAL
@@ -87,27 +87,32 @@ def command(
             "--plot alone draws on stdout, where --format json writes: name a file"
         )
 
-    compiled = load(file, settings)
-    if compiled.plan is None or compiled.errors:
-        raise FindingsError(compiled.findings)
-    plan = compiled.plan
+    plan, compiled = load_compiled(file, settings)
     if not plan.stages:
         raise CurriculumError(f"{file}: the plan has no stage that can be simulated")
     rows = _write(plan, every, out, picture_path, draws)
     if output_format is Format.JSON:
         sys.stdout.write(_document(plan, compiled.findings, rows, out, picture_path))
-        return
-    if compiled.findings:
-        print(text_of(compiled.findings), file=sys.stderr)
+    else:
+        if in_terminal:
+            _print_picture(plan)
+        _print(plan, compiled.findings)
+        if out is not None:
+            print(f"{out}: {rows:,} rows", file=sys.stderr)
+        if picture_path is not None:
+            print(f"{picture_path}: a picture", file=sys.stderr)
+    if compiled.errors:
+        raise typer.Exit(FindingsError.exit_code)
+
+
+def _print(plan: "Plan", findings: Sequence[Diagnostic]) -> None:
+    """Print the table, and what was found behind it."""
     from curriculum.simulate.stage_table import table_of_stages
 
-    if in_terminal:
-        _print_picture(plan)
     sys.stdout.write(table_of_stages(plan))
-    if out is not None:
-        print(f"{out}: {rows:,} rows", file=sys.stderr)
-    if picture_path is not None:
-        print(f"{picture_path}: a picture", file=sys.stderr)
+    sys.stdout.flush()
+    if findings:
+        print(text_of(findings), file=sys.stderr)
 
 
 def _write(

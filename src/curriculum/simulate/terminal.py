@@ -97,7 +97,7 @@ def _nows(plan: Plan, band: Band, first: int, end: int) -> list[Now]:
 def _charts(plan: Plan, nows: Sequence[Now]) -> list[Chart]:
     charts: list[Chart] = []
     rates = [max((x for x in now.lr.values() if x is not None), default=None) for now in nows]
-    known = [rate for rate in rates if rate]
+    known = [rate for rate in rates if rate and rate > 0]
     if known:
         several = any(len(set(now.lr.values())) > 1 for now in nows)
         title = "learning rate (log" + (", the highest of the modules)" if several else ")")
