@@ -20,6 +20,7 @@ from curriculum.compile_state import Draft, Outside, State
 from curriculum.compile_unfinished import check_unfinished
 from curriculum.composed import ComposedStage
 from curriculum.errors import Diagnostic, FindingsError, Severity, Span
+from curriculum.findings import in_order
 from curriculum.lock import with_digests
 from curriculum.merge import merged_text, read_plan_text
 from curriculum.nodes import Map, settled, walk
@@ -85,7 +86,7 @@ def _compile(root: Map, problems: list[Diagnostic]) -> Compiled:
     for name in spec.stages:
         _check_unfinished(state, name)
     claims = compile_claims(state)
-    findings = _in_order([*state.problems, *state.notes])
+    findings = _each_once([*state.problems, *state.notes])
     if any(f.severity is Severity.ERROR for f in findings):
         return Compiled(None, findings)
     plan = Plan(
@@ -133,17 +134,12 @@ def _places(root: Map) -> dict[str, Span]:
     return places
 
 
-def _in_order(problems: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """Return each problem once, in the order of its place."""
+def _each_once(problems: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Return each problem once, the worst first, in the order of places."""
     told = {problem.span for problem in problems if problem.rule == "unknown-key"}
     unique: dict[object, Diagnostic] = {}
     for problem in problems:
         is_empty = problem.rule == "empty-value"
         if not (is_empty and problem.span in told):
             unique.setdefault((problem.rule, problem.span) if is_empty else problem, problem)
-
-    def place(problem: Diagnostic) -> tuple[str, int, int]:
-        span = problem.span
-        return (span.file, span.line, span.column) if span else ("", 0, 0)
-
-    return tuple(sorted(unique.values(), key=place))
+    return in_order(unique.values())

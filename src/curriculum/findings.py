@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from curriculum.errors import Diagnostic, Severity, Span
+from curriculum.told_once import told_once
 
 MAX_BYTES = 1 << 20  # of a file that an excerpt is taken from: what a plan may hold
 EXCERPT_COLUMNS = 120  # a longer line is cut around the place
@@ -42,10 +43,29 @@ def finding_json(finding: Diagnostic) -> dict[str, Any]:
 
 
 def text_of(findings: Iterable[Diagnostic], colour: bool = False) -> str:
-    """Return findings as lines for a person, each with its place in the file; "" for none."""
+    """Return findings as lines for a person, each with its place in the file; "" for none.
+
+    What several stages have in common is told once.
+    """
     texts: dict[str, tuple[str, ...]] = {}
-    lines = (line for finding in findings for line in _lines(finding, colour, texts))
+    lines = (line for finding in told_once(findings) for line in _lines(finding, colour, texts))
     return "".join(f"{line}\n" for line in lines)
+
+
+def in_order(findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Return findings in the order they are told in: the worst first, then by place.
+
+    >>> found = [Diagnostic("a", "x", severity=Severity.INFO), Diagnostic("b", "y")]
+    >>> [f.rule for f in in_order(found)]
+    ['b', 'a']
+    """
+
+    def place(finding: Diagnostic) -> tuple[int, str, int, int]:
+        span = finding.span
+        where = (span.file, span.line, span.column) if span else ("", 0, 0)
+        return (-SEVERITIES.index(finding.severity), *where)
+
+    return tuple(sorted(findings, key=place))
 
 
 def count_words(findings: Iterable[Diagnostic]) -> str:

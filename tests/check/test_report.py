@@ -98,3 +98,8 @@ def test_odd_characters_break_no_format() -> None:
     ElementTree.fromstring(report(checked, "junit").encode())
     report(checked, "text").encode()
     report(checked, "github").encode()
+
+
+def test_the_errors_of_all_files_come_before_the_warnings_of_any() -> None:
+    checked = (Checked("a", (WARNING, INFO)), Checked("b", (ERROR,)))
+    assert all_findings(checked) == [ERROR, WARNING, INFO]

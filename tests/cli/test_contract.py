@@ -335,3 +335,25 @@ def test_a_plan_with_errors_is_not_trained(
     assert run(["train", str(plan), "--run", str(folder), *BROKEN]) == 1
     assert "claims-hold" in capsys.readouterr().err
     assert not folder.exists()
+
+
+def test_findings_stand_in_one_order_and_json_keeps_each(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    plan = tmp_path / "small.yaml"
+    others = "".join(
+        f"  {name}: {{init: first, keep: first, carry: none, lr: 1e-4, seed: {seed}, tokens: 3K}}\n"
+        for seed, name in enumerate(("third", "fourth", "fifth"), 7)
+    )
+    plan.write_text(SMALL + others)
+    command = ["check", str(plan), "--set", "require=mix.web <= 10%"]
+    code, answer = document(capsys, *command)
+    assert code == 1, answer
+    severities = [finding["severity"] for finding in answer["findings"]]
+    assert severities == sorted(severities, key=["error", "warning", "info"].index)
+    short = [f["message"] for f in answer["findings"] if f["rule"] == "stages-have-three-steps"]
+    assert len(short) == 3
+    assert run(command) == 1
+    text = capsys.readouterr().out
+    assert text.count("warning[stages-have-three-steps]") == 1
+    assert f"{short[0]}; and in 2 more stages: fourth, fifth" in text

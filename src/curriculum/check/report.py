@@ -12,7 +12,7 @@ from xml.sax.saxutils import quoteattr
 
 from curriculum.check.rules import RULES
 from curriculum.errors import Diagnostic, Severity, Span
-from curriculum.findings import count_words, finding_json, printable, text_of
+from curriculum.findings import SEVERITIES, count_words, finding_json, printable, text_of
 
 ReportFormat = Literal["text", "json", "sarif", "junit", "github"]
 
@@ -51,8 +51,12 @@ def report(checked: Sequence[Checked], form: ReportFormat, colour: bool = False)
 
 
 def all_findings(checked: Sequence[Checked]) -> list[Diagnostic]:
-    """Return the findings of all files, each once: two plans may extend the same one."""
-    return list(dict.fromkeys(f for one in checked for f in one.findings))
+    """Return the findings of all files, each once: two plans may extend the same one.
+
+    The worst come first, in the order that their files were named in.
+    """
+    found = dict.fromkeys(f for one in checked for f in one.findings)
+    return sorted(found, key=lambda f: -SEVERITIES.index(f.severity))
 
 
 def _text(checked: Sequence[Checked], colour: bool) -> str:
@@ -174,7 +178,7 @@ def _comment(text: str) -> str:
 
 def _github(checked: Sequence[Checked]) -> str:
     """Workflow commands, the worst first, then a line that says how many there are."""
-    findings = sorted(all_findings(checked), key=lambda f: list(_GITHUB_LEVELS).index(f.severity))
+    findings = all_findings(checked)
     lines = [f"::error::{_escaped(one.failure)}" for one in checked if one.failure]
     for finding in findings[: max(0, MAX_ANNOTATIONS - len(lines))]:
         where = _github_place(finding.span)

@@ -70,6 +70,7 @@ def _check(file: Path, settings: list[str], max_examples: int, seed: int | None)
     """Check one file; whatever cannot be read is told after the others."""
     from curriculum.check.properties import broken_properties
     from curriculum.check.report import Checked
+    from curriculum.findings import in_order
 
     try:
         loaded = load(file, settings)
@@ -79,7 +80,7 @@ def _check(file: Path, settings: list[str], max_examples: int, seed: int | None)
         return Checked(str(file), failure=str(error))
     broken = broken_properties(loaded.plan, max_examples, seed) if loaded.plan else ()
     findings = tuple(_placed(finding, file) for finding in (*loaded.findings, *broken))
-    return Checked(str(file), findings)
+    return Checked(str(file), in_order(findings))
 
 
 def _placed(finding: Diagnostic, file: Path) -> Diagnostic:

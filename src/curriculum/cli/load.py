@@ -5,6 +5,7 @@ from pathlib import Path
 
 from curriculum.compile import Compiled, compile_file
 from curriculum.errors import CurriculumError, FindingsError
+from curriculum.findings import in_order
 from curriculum.lock import read_lock
 from curriculum.plan import Plan
 
@@ -16,7 +17,8 @@ def load(path: Path, settings: list[str] | None = None, rules: bool = True) -> C
         return compiled
     from curriculum.check.rules import broken_rules
 
-    return replace(compiled, findings=(*compiled.findings, *broken_rules(compiled.plan)))
+    findings = in_order([*compiled.findings, *broken_rules(compiled.plan)])
+    return replace(compiled, findings=findings)
 
 
 def load_compiled(path: Path, settings: list[str] | None = None) -> tuple[Plan, Compiled]:

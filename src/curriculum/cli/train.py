@@ -13,7 +13,7 @@ from curriculum.cli.at import step_of
 from curriculum.cli.load import load
 from curriculum.cli.options import File, Format, FormatOption, Set
 from curriculum.errors import CurriculumError, Diagnostic, FindingsError, Severity
-from curriculum.findings import finding_json, text_of
+from curriculum.findings import finding_json, in_order, text_of
 
 if TYPE_CHECKING:
     from curriculum.plan import Plan
@@ -141,7 +141,7 @@ def _plan(file: Path, settings: list[str] | None) -> "tuple[Plan, str, tuple[Dia
     if plan is None or compiled.errors:
         raise FindingsError(compiled.findings)
     if not plan.is_executable:
-        raise FindingsError((*compiled.findings, *_unknowns(plan, file)))
+        raise FindingsError(in_order([*compiled.findings, *_unknowns(plan, file)]))
     return plan, write_lock(plan), compiled.findings
 
 
