@@ -254,7 +254,9 @@ MISTAKES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     ),
     "require": (
         ("claims-hold", "require=[mix.multimodal <= 30%]"),
+        ("claims-hold", "require=[epochs.web <= .5]"),
         ("claim-path", "require=[mix.wb <= 40%]"),
+        ("claim-path", "require=[optimizer.llm.betta2 <= .99]"),
         ("claim-path", 'require=["text: lr.vit <= 1"]'),
         ("claim-syntax", "require=[tokens.total = 2.6T]"),
         ("claim-syntax", "require=[tokens.web <= 10%]"),

@@ -77,7 +77,7 @@ class Relation:
 UNITS = {
     "mix": "share", "tokens": "tokens", "steps": "steps", "epochs": "epochs", "seq_len": "tokens",
     "batch.tokens": "tokens", "batch.seqs": "seqs", "lr": None, "loss": None, "set": None,
-    "rope": None,
+    "rope": None, "optimizer": None,
 }  # fmt: skip
 """What the values are counted in, by the first words of their path."""
 
@@ -88,12 +88,14 @@ FORMS = {
     "mix": "mix.NAME", "tokens": "tokens.total", "steps": "steps.total", "epochs": "epochs.SOURCE",
     "batch": "batch.tokens or batch.seqs", "seq_len": "seq_len", "lr": "lr.MODULE",
     "loss": "loss.TERM", "set": "set.MODULE/PART.NAME", "rope": "rope.MODULE.base",
+    "optimizer": "optimizer.MODULE.weight_decay",
 }  # fmt: skip
 """How each path is written."""
 
 _LENGTHS = {
     "mix": (2, 3), "tokens": (2, 3), "steps": (2, 3), "epochs": (2, 3), "batch": (2, 2),
     "seq_len": (1, 1), "lr": (2, 2), "loss": (2, 2), "set": (3, 3), "rope": (3, 9),
+    "optimizer": (3, 3),
 }  # fmt: skip
 
 
@@ -132,6 +134,11 @@ def unit_of(relation: Relation) -> str | None:
     return _unit(relation.left) or _unit(relation.right)
 
 
+def unit_of_path(path: Path) -> str | None:
+    """Return what a value of the plan counts, None where it is a bare number."""
+    return UNITS.get(path.names[0], UNITS.get(".".join(path.names)))
+
+
 def check_units(relation: Relation) -> None:
     """Refuse to compare or add what is not counted in the same unit."""
     left, right = _unit(relation.left), _unit(relation.right)
@@ -148,8 +155,8 @@ def _unit(value: Value) -> str | None:
     match value:
         case Constant():
             return value.unit
-        case Path(names=names):
-            return UNITS.get(names[0], UNITS.get(".".join(names)))
+        case Path():
+            return unit_of_path(value)
         case Operation(sign=sign):
             left, right = _unit(value.left), _unit(value.right)
             if sign in ("+", "-"):

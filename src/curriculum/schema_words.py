@@ -61,7 +61,8 @@ SIMPLE: Mapping[str, Kind] = {
     ),
     "claim": Kind(
         "What must hold at every step it speaks of, proved exactly: paths such as `mix.NAME`, "
-        "`lr.MODULE`, `epochs.SOURCE`, `tokens.total`; numbers; `+ - * /`; comparisons; `and`. "
+        "`lr.MODULE`, `optimizer.MODULE.weight_decay`, `epochs.SOURCE`, `tokens.total`; numbers; "
+        "`+ - * /`; comparisons; `and`. "
         "`STAGE:` or `STAGE@MARK:` before it names where.",
         ("mix.multimodal <= 40%", "tokens.total == 9.6T", "joint@end: lr.llm <= 1e-5"),
     ),

@@ -70,6 +70,13 @@ def value_at(stage: Stage, step: int, path: str) -> Fraction | None:
             curves = {"lr": stage.lr, "loss": stage.loss, "set": stage.settings}[head]
             curve = curves.get(name, stage.lr.get("llm") if name == "llm/norms" else None)
             return None if curve is None else exact(curve, step, tokens)
+        case "optimizer":
+            target, _, name = name.partition(".")
+            rule = stage.optimizer.get(target)
+            if rule is None or name in rule.curves:
+                return rule and exact(rule.curves[name], step, tokens)
+            number = rule.values.get(name)
+            return None if number is None else Fraction(str(number))
         case "seq_len":
             return Fraction(piece.seq_len)
         case _:
@@ -135,6 +142,10 @@ def names_of(plan: Plan) -> Iterator[str]:
         yield from (f"lr.{name}" for name in stage.lr)
         yield from (f"loss.{name}" for name in stage.loss)
         yield from (f"set.{name}" for name in stage.settings)
+        for target, rule in stage.optimizer.items():
+            said = {n for n, x in rule.values.items() if x is not None and not isinstance(x, bool)}
+            names = {*said, *rule.curves} if "/" not in target else ()
+            yield from (f"optimizer.{target}.{name}" for name in names)
         sources = set(stage.mixture.sources)
         for root in stage.mixture.roots:
             yield from (f"mix.{n.name}" for _, n in root.paths() if n.name not in sources)
@@ -270,6 +281,93 @@ def test_a_curve_over_batches_of_many_sizes(bound: str, order: str) -> None:
     assert proved(only, text) == tried(only, f"lr.llm {order} {bound}", ["lr.llm"])
 
 
+OPTIMIZERS = FilePath("docs/language/optimizers.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "optimizer.llm.weight_decay <= .1",
+        "'text@step 500: optimizer.llm.weight_decay == .05'",
+        "'more@end: optimizer.llm.weight_decay == .1'",
+        "optimizer.llm/norms.weight_decay <= .1 and optimizer.llm/head.beta2 <= .999",
+        "'text: optimizer.llm/norms.weight_decay == 0 and optimizer.llm/head.beta2 == .99'",
+        "'text: optimizer.llm/experts.weight_decay == optimizer.llm.weight_decay'",
+        "'text: optimizer.llm.momentum == .95 and optimizer.llm.ns_steps == 5'",
+        "optimizer.llm.eps == 1e-8 and optimizer.llm.qk_clip >= 100",
+        "'other: .9 <= optimizer.llm.beta3 < .9999 and optimizer.llm.alpha < 8'",
+        "'other@end: optimizer.llm.alpha == 1.8'",
+    ],
+)
+def test_claims_on_the_values_of_optimizers_hold(claim: str) -> None:
+    assert said(OPTIMIZERS, claim) == []
+
+
+@pytest.mark.parametrize(
+    ("claim", "message"),
+    [
+        (
+            "optimizer.llm.weight_decay <= .05",
+            "`optimizer.llm.weight_decay <= .05` does not hold at step 501 of stage `text`: "
+            "0.0501 <= 0.05 is false",
+        ),
+        (
+            "optimizer.llm.beta2 >= .99",
+            "`optimizer.llm.beta2 >= .99` does not hold at step 0 of stage `text`: "
+            "0.95 >= 0.99 is false",
+        ),
+        (
+            "optimizer.llm.momentun <= 1",
+            "`llm` is trained with ademamix or muon, which has no number `momentun`, in the "
+            "claim `optimizer.llm.momentun <= 1`; did you mean `momentum`?",
+        ),
+        (
+            "optimizer.llm.nesterov == 1",
+            "`llm` is trained with ademamix or muon, which has no number `nesterov`, in the claim "
+            "`optimizer.llm.nesterov == 1`; known: alpha, beta1, beta2, beta3, eps, momentum, "
+            "ns_steps, qk_clip, update_rms, weight_decay",
+        ),
+        (
+            "optimizer.lm.beta2 <= 1",
+            "no stage trains `lm` with an optimizer, in the claim `optimizer.lm.beta2 <= 1`; "
+            "did you mean `llm`?",
+        ),
+        (
+            "optimizer.llm/tail.beta2 <= 1",
+            "no stage trains `llm/tail` with an optimizer, in the claim "
+            "`optimizer.llm/tail.beta2 <= 1`; did you mean `llm/head`?",
+        ),
+        (
+            "'other: optimizer.llm.momentum < 1'",
+            "stage `other` has no `optimizer.llm.momentum`, in the claim "
+            "`other: optimizer.llm.momentum < 1`; it is a value of: more, text, third",
+        ),
+        (
+            "optimizer.llm <= 1",
+            "`optimizer.llm` names no value; write optimizer.MODULE.weight_decay",
+        ),
+    ],
+)
+def test_claims_on_the_values_of_optimizers_that_say_too_much(claim: str, message: str) -> None:
+    (told,) = said(OPTIMIZERS, claim)
+    assert told.partition("] ")[2] == message
+
+
+def test_a_claim_on_an_optimizer_is_one_of_its_lock_too() -> None:
+    text = f"{OPTIMIZERS}require: [optimizer.llm.weight_decay <= .05]\n"
+    plan = compile_text(text).plan
+    assert plan is not None
+    again = read_lock(write_lock(plan), "lock.json")
+    assert [f.message for f in claims_hold(again)] == [f.message for f in claims_hold(plan)]
+
+
+def test_parts_that_a_stage_does_not_train_have_no_optimizer() -> None:
+    text = OPTIMIZERS.replace("train: [llm]", "train: [llm/norms, llm/head]")
+    assert said(text, "'text: optimizer.llm/head.beta2 == .99'") == []
+    (told,) = said(text, "optimizer.llm/experts.beta2 <= 1")
+    assert "no stage trains `llm/experts` with an optimizer" in told
+
+
 def test_the_message_names_stage_step_and_both_values() -> None:
     assert said(SMALL, "{claim: lr.llm <= 9e-4, because: of the ablation}") == [
         "13 error[claims-hold] `lr.llm <= 9e-4` does not hold at step 10 of stage `first`: "
@@ -397,7 +495,52 @@ def test_a_reason_that_a_comma_cuts_is_to_be_quoted() -> None:
 )
 def test_both_sides_are_told_in_the_units_of_the_claim(claim: str, sides: str) -> None:
     (message,) = said(SMALL, claim)
-    assert f": {sides} is false" in message
+    assert f" {sides} is false" in message
+
+
+@pytest.mark.parametrize(
+    ("claim", "message"),
+    [
+        (
+            "epochs.web <= .1",
+            "`epochs.web <= .1` does not hold: `epochs.web` is 0.1125 by the end of stage "
+            "`second`, and 0.1125 <= 0.1 is false",
+        ),
+        (
+            "epochs.web + epochs.code < .1",
+            "`epochs.web + epochs.code < .1` does not hold: `epochs.web` is 0.075 and "
+            "`epochs.code` is 0.025 by the end of stage `first`, and 0.1 < 0.1 is false",
+        ),
+        (
+            "tokens.path <= 1M",
+            "`tokens.path <= 1M` does not hold: `tokens.path` is 1.5M by the end of stage "
+            "`second`, and 1.5M <= 1M is false",
+        ),
+        (
+            "tokens.web <= 80% * tokens.first",
+            "`tokens.web <= 80% * tokens.first` does not hold: `tokens.web` is 1.125M by the end "
+            "of stage `second`, and 1.125M <= 800K is false",
+        ),
+        (
+            "rope.llm.base < 10_000",
+            "`rope.llm.base < 10_000` does not hold in stage `first`: 10000 < 10000 is false",
+        ),
+        (
+            "epochs.web * mix.web < .01",
+            "`epochs.web * mix.web < .01` does not hold at step 0 of stage `first`: "
+            "0.05625 < 0.01 is false",
+        ),
+        (
+            '"second@end: epochs.web <= .1"',
+            "`epochs.web <= .1` does not hold at `second@end`: 0.1125 <= 0.1 is false",
+        ),
+    ],
+)
+def test_amounts_are_told_by_the_end_of_the_stage_that_passes_the_bound(
+    claim: str, message: str
+) -> None:
+    (told,) = said(SMALL, claim)
+    assert told.partition("] ")[2] == message
 
 
 def test_in_a_claim_of_one_stage_a_name_is_what_it_is_there() -> None:

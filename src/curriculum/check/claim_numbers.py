@@ -25,6 +25,7 @@ class Numbers(NamedTuple):
 
     by_stage: Mapping[str, Fraction | None]
     missing: str
+    by_end: bool = False  # what was read by the stage's end, and at none of its steps
 
 
 def numbers_of(plan: Plan, path: Path) -> Number | Numbers:
@@ -48,7 +49,7 @@ def _tokens(plan: Plan, path: Path) -> Number | Numbers:
         on_path = path_tokens(plan, asked=True)
         counts = {s.name: on_path[s.name] for s in plan.stages}
         known = {name: None if n is None else Fraction(n) for name, n in counts.items()}
-        return Numbers(known, "`tokens.path`")
+        return Numbers(known, "`tokens.path`", by_end=True)
     sources = sources_of(plan, path, stages)
     if sources is None:
         return _of_stage(plan, path, lambda stage: stage.budget.tokens)
@@ -59,6 +60,7 @@ def _tokens(plan: Plan, path: Path) -> Number | Numbers:
             if sources & set(tokens)
         },
         f"`{path.text}`",
+        by_end=True,
     )
 
 
@@ -82,6 +84,7 @@ def _epochs(plan: Plan, path: Path) -> Number | Numbers:
             for read in [_sum([tokens[name] for name in sources if name in tokens])]
         },
         f"`{path.text}`",
+        by_end=True,
     )
 
 

@@ -6,6 +6,8 @@ from itertools import pairwise
 from typing import NamedTuple, assert_never
 
 from curriculum.check import forms
+from curriculum.check.claim_numbers import Numbers
+from curriculum.check.claim_points import require_stage, run_of
 from curriculum.check.claim_values import (
     Run,
     Shares,
@@ -16,14 +18,13 @@ from curriculum.check.claim_values import (
     stages_with,
     values_of,
 )
-from curriculum.check.claim_words import sides_in_words
+from curriculum.check.claim_words import number_in_words, sides_in_words
 from curriculum.check.comparing import DividesByZero, Undecided, first_failure
 from curriculum.check.forms import Atoms, Form
 from curriculum.check.places import related_place
 from curriculum.claims import Constant, Operation, Path, Point, Relation, Value, paths_of
 from curriculum.claims_text import parse_claim
-from curriculum.errors import ClaimProblem, Diagnostic, Severity, Span, did_you_mean
-from curriculum.marks import step_at_mark
+from curriculum.errors import ClaimProblem, Diagnostic, Severity, Span
 from curriculum.plan import Claim, Plan, Stage
 
 RULE = "claims-hold"
@@ -80,7 +81,7 @@ class _Question(NamedTuple):
             )
         for path in paths:
             if path.point is not None:
-                _require_stage(plan, path.point)
+                require_stage(plan, path.point)
         whole = {p.point.stage for p in paths if p.point is not None and p.point.is_whole}
         values = {
             path: values_of(plan, path, {path.point.stage} if path.point else whole)
@@ -177,10 +178,11 @@ class _Question(NamedTuple):
         if step is None:
             return None
         sides = sides_in_words(self.relation, atoms.value(left, step), atoms.value(right, step))
-        what = (
-            f"`{self._text}` does not hold{self._where(run, step)}: "
-            f"{sides[0]} {self.relation.order} {sides[1]} is false"
-        )
+        false = f"{sides[0]} {self.relation.order} {sides[1]} is false"
+        read = self._read_in_words(run)
+        what = f"`{self._text}` does not hold{self._where(run, step)}: {false}"
+        if read is not None:
+            what = f"`{self._text}` does not hold: {read}, and {false}"
         because = f"it must hold because {self.claim.because}" if self.claim.because else None
         stage = run.stage.name if self._varying() else None
         return self._finding(RULE, what, because, stage=stage)
@@ -190,7 +192,7 @@ class _Question(NamedTuple):
             case Constant():
                 return forms.constant(value.value)
             case Path(point=point) if point is not None and not point.is_whole:
-                return form_on(self.values[value], _run_of(self.plan, point), atoms)
+                return form_on(self.values[value], run_of(self.plan, point), atoms)
             case Path():
                 return form_on(self.values[value], run, atoms)
             case Operation(sign=sign):
@@ -218,8 +220,26 @@ class _Question(NamedTuple):
     def _text(self) -> str:
         return self.claim.text[slice(*self.relation.place)]
 
+    def _read_in_words(self, run: Run) -> str | None:
+        """Say what amounts come to by the end of a stage; None where steps have values too."""
+        found = {path: self.values[path] for path in self._varying()}
+        if not all(isinstance(values, Numbers) for values in found.values()):
+            return None
+        words = {
+            path.text: number_in_words(values.by_stage[run.stage.name], path)
+            for path, values in found.items()
+            if isinstance(values, Numbers) and values.by_end
+        }
+        if not words:
+            return None
+        said = " and ".join(f"`{name}` is {word}" for name, word in words.items())
+        return f"{said} by the end of stage `{run.stage.name}`"
+
     def _where(self, run: Run, step: int) -> str:
-        if not self._varying():
+        varying = self._varying()
+        if varying and all(isinstance(self.values[path], Numbers) for path in varying):
+            return f" in stage `{run.stage.name}`"
+        if not varying:
             marked = [p.point for p in self.values if p.point and not p.point.is_whole]
             places = {self.claim.text[slice(*point.place)] for point in marked}
             return f" at `{places.pop()}`" if len(places) == 1 else ""
@@ -236,25 +256,3 @@ class _Question(NamedTuple):
         related = related_place(self.plan, "the stage", f"stages.{stage}") if stage else ()
         place = _place(self.claim, *self.relation.place)
         return Diagnostic(rule, what, place, help, severity, related)
-
-
-def _require_stage(plan: Plan, point: Point) -> None:
-    known = [*(stage.name for stage in plan.stages), *(stage.name for stage in plan.unknown)]
-    if plan.composed_stage(point.stage) is not None:
-        raise ClaimProblem(f"stage `{point.stage}` only composes: it has no steps", *point.place)
-    if point.stage not in known:
-        what = f"there is no stage `{point.stage}`"
-        raise ClaimProblem(what, *point.place, did_you_mean(point.stage, known))
-
-
-def _run_of(plan: Plan, point: Point) -> Run:
-    """Return the one step that a point with a mark names. Raises `ClaimProblem`."""
-    stage = plan.stage(point.stage)
-    step = stage.steps if point.mark is None else step_at_mark(stage, point.mark)
-    if step is None or step > stage.steps:
-        lies = "is no mark" if step is None else f"lies past the end of stage `{point.stage}`"
-        what = f"`{point.mark}` {lies}"
-        raise ClaimProblem(
-            what, *point.place, f"it has {stage.steps:,} steps; write tokens, a step or a share"
-        )
-    return Run(stage, step, step + 1, step == stage.steps)

@@ -4,17 +4,17 @@
 and `form_on` gives it between two such cuts.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from fractions import Fraction
 from typing import NamedTuple, assert_never
 
+from curriculum.check.claim_curves import Curves, optimizer_curves, stage_curves
 from curriculum.check.claim_names import NodeSets, nodes_of
 from curriculum.check.claim_numbers import Number, Numbers, numbers_of
 from curriculum.check.forms import Atoms, Clock, Form, constant, polynomial
 from curriculum.check.polynomials import ZERO, Poly, plus, through
 from curriculum.claims import Path
 from curriculum.curve import Curve
-from curriculum.errors import ClaimProblem, did_you_mean
 from curriculum.plan import Plan, Stage
 
 
@@ -23,13 +23,6 @@ class Shares(NamedTuple):
 
     nodes: NodeSets
     cut: frozenset[str]  # stages that cannot tell all of them
-    missing: str
-
-
-class Curves(NamedTuple):
-    """A curve of every stage that has it; None where it is unknown."""
-
-    by_stage: Mapping[str, Curve | None]
     missing: str
 
 
@@ -71,7 +64,9 @@ def values_of(plan: Plan, path: Path, stages: Collection[str] = ()) -> Values:
         case "mix":
             return Shares(*nodes_of(plan, path, stages), f"`{path.text}`")
         case "lr" | "loss" | "set":
-            return _curves(plan, path)
+            return stage_curves(plan, path)
+        case "optimizer":
+            return optimizer_curves(plan, path)
         case "batch":
             return Batches("tokens_per_step" if path.names[1] == "tokens" else "batch_seqs")
         case "seq_len":
@@ -196,21 +191,3 @@ def _curve_form(run: Run, curve: Curve, atoms: Atoms) -> Form:
         return atoms.form(piece, Clock(run.first, 0, batch), run.steps)
     before = batch.tokens_before(run.first)
     return atoms.form(piece, Clock(before, one.tokens_per_step), run.steps)
-
-
-def _curves(plan: Plan, path: Path) -> Curves:
-    kind, name = path.names[0], ".".join(path.names[1:])
-    found: dict[str, Curve | None] = {}
-    known: set[str] = set()
-    for stage in plan.stages:
-        curves = {"lr": stage.lr, "loss": stage.loss, "set": stage.settings}[kind]
-        known |= set(curves)
-        module, _, part = name.partition("/")
-        if name in curves:
-            found[stage.name] = curves[name]
-        elif kind == "lr" and module in curves and part in plan.parts_of(stage, module):
-            found[stage.name] = curves[module]
-    if not found:
-        what = f"no stage has a value `{path.text}`"
-        raise ClaimProblem(what, *path.place, did_you_mean(name, sorted(known)))
-    return Curves(found, f"`{path.text}`")

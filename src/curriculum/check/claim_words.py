@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from curriculum.claims import Constant, Operation, Relation, Value, unit_of
+from curriculum.claims import Constant, Operation, Path, Relation, Value, unit_of, unit_of_path
 from curriculum.units import count_in_words, decimal_words, rounded_in_words
 
 PLAIN = 10**6
@@ -30,6 +30,17 @@ def sides_in_words(relation: Relation, left: Fraction, right: Fraction) -> tuple
         if words[0] != words[1] or left == right:
             return words
     return decimal_words(left), decimal_words(right)
+
+
+def number_in_words(value: Fraction | None, path: Path) -> str:
+    """Write what a path of a claim is worth.
+
+    >>> from curriculum.claims_text import parse_claim
+    >>> (relation,) = parse_claim("epochs.web <= 4")
+    >>> number_in_words(Fraction(33, 8), relation.left)
+    '4.125'
+    """
+    return "unknown" if value is None else _in_unit(value, unit_of_path(path), 6)
 
 
 def _in_unit(value: Fraction, unit: str | None, digits: int) -> str:
