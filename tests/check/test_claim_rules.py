@@ -73,8 +73,10 @@ def value_at(stage: Stage, step: int, path: str) -> Fraction | None:
         case "optimizer":
             target, _, name = name.partition(".")
             rule = stage.optimizer.get(target)
-            if rule is None or name in rule.curves:
-                return rule and exact(rule.curves[name], step, tokens)
+            if rule is None:
+                return None
+            if name in rule.curves:
+                return exact(rule.curves[name], step, tokens)
             number = rule.values.get(name)
             return None if number is None else Fraction(str(number))
         case "seq_len":

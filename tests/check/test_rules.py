@@ -119,15 +119,15 @@ FAILS: dict[str, list[tuple[str, str]]] = {
     "rates-are-below-one": [
         (
             small(("to: 1e-3", "to: 1e3")),
-            "12:36 warning the learning rate of `llm` rises to 1000 in stage `first`",
+            "12:36 error the learning rate of `llm` rises to 1000 in stage `first`",
         ),
         (
             eyes(("lr: 1e-3", "lr: 1e3")),
-            "19:9 warning the learning rate of `llm` rises to 1000 in stage `first`",
+            "19:9 error the learning rate of `llm` rises to 1000 in stage `first`",
         ),
         (
             small(("to: 10%", "to: 5")),
-            "13:27 warning the learning rate of `llm` rises to 5 in stage `first`",
+            "13:27 error the learning rate of `llm` rises to 5 in stage `first`",
         ),
     ],
     "warm-ups-end-in-their-stage": [
@@ -157,9 +157,9 @@ FAILS: dict[str, list[tuple[str, str]]] = {
     ],
     "first-steps-learn": [
         (
-            SMALL,
-            "21:9 info a warm-up from 0 reads 0 at step 0: it changes no weights at the start of "
-            "`first`",
+            small(("tokens: 1M", "tokens: 40K")),
+            "21:9 info step 0 of stage `first` is 5% of its tokens, and changes nothing of `llm`: "
+            "a warm-up from 0 reads 0 there",
         )
     ],
     "stages-have-three-steps": [
@@ -305,7 +305,7 @@ def test_a_plan_that_breaks_the_rule(rule: str, text: str, message: str) -> None
     assert message in said(plan_of(text), rule)
 
 
-@pytest.mark.parametrize("rule", [rule.code for rule in RULES if rule.code != "first-steps-learn"])
+@pytest.mark.parametrize("rule", [rule.code for rule in RULES])
 def test_plans_that_keep_every_rule(rule: str) -> None:
     assert said(plan_of(SMALL), rule) == []
     assert said(plan_of(EYES), rule) == []
@@ -315,8 +315,49 @@ def test_every_rule_has_a_plan_that_breaks_it() -> None:
     assert {*FAILS, "budgets-become-whole-steps"} == {rule.code for rule in RULES}
 
 
-def test_a_first_step_that_learns() -> None:
-    assert said(plan_of(EYES), "first-steps-learn") == []
+def test_a_first_step_is_told_of_where_it_is_much_of_its_stage() -> None:
+    assert said(plan_of(small(("tokens: 1M", "tokens: 205K"))), "first-steps-learn") == []
+    assert said(plan_of(small(("tokens: 1M", "tokens: 204K"))), "first-steps-learn") != []
+
+
+@pytest.mark.parametrize(
+    ("curve", "help"),
+    [
+        ("{shape: constant, from: 3e4}", "did you mean 3e-4?"),
+        ("{shape: linear, from: 30_000, to: 1e-5}", "did you mean 3e-4?"),
+        ("{shape: constant, from: 4.2e5}", "did you mean 4.2e-5?"),
+        ("{shape: constant, from: 3}", "write a rate below 1, such as 3e-4"),
+    ],
+)
+def test_a_rate_without_its_minus_sign_is_told_once(curve: str, help: str) -> None:
+    text = eyes(("lr: 1e-3", f"lr: [{curve}]"))
+    (finding,) = broken_rules(plan_of(text))
+    assert (finding.rule, finding.severity, finding.help) == (
+        "rates-are-below-one", Severity.ERROR, help
+    )  # fmt: skip
+
+
+def test_what_a_schedule_says_is_told_once_whatever_rides_on_it() -> None:
+    rate = small(("to: 1e-3", "to: 3e4"))  # its cosine ends at 10% of that
+    found = [f for f in broken_rules(plan_of(rate)) if f.rule == "rates-are-below-one"]
+    assert [(f.message, f.help) for f in found] == [
+        ("the learning rate of `llm` rises to 30000 in stage `first`", "did you mean 3e-4?")
+    ]
+    scaled = small(("to: 1e-3", "to: 3e4"), ("lr: main", "lr: {llm: {schedule: main, scale: .1}}"))
+    found = [f for f in broken_rules(plan_of(scaled)) if f.rule == "rates-are-below-one"]
+    assert [(f.message, f.help) for f in found] == [
+        ("the learning rate of `llm` rises to 3000 in stage `first`", "did you mean 3e-4?")
+    ]
+
+
+def test_a_rate_that_is_kept_is_told_where_it_is_said() -> None:
+    text = small(("lr: main", "lr: [{shape: linear, from: 3e4, to: 2}]"))
+    found = [f for f in broken_rules(plan_of(text)) if f.rule == "rates-are-below-one"]
+    assert [f.message for f in found] == [
+        "the learning rate of `llm` rises to 30000 in stage `first`"
+    ]
+    again = read_lock(write_lock(plan_of(text)), "lock.json")
+    assert "rates-are-below-one" in {f.rule for f in broken_rules(again)}
 
 
 def test_a_budget_that_was_not_rounded_to_the_next_step() -> None:
@@ -490,7 +531,8 @@ def test_unknown_numbers_are_no_findings() -> None:
 def test_a_lock_is_not_blamed_for_what_only_a_text_can_say() -> None:
     plan = plan_of(SMALL + THIRD)
     again = read_lock(write_lock(plan), "x.lock.json")
-    assert [f.rule for f in broken_rules(again)] == ["first-steps-learn"]
+    assert broken_rules(plan) != ()
+    assert broken_rules(again) == ()
 
 
 def test_related_places_are_the_other_half() -> None:

@@ -1,20 +1,24 @@
 """Rules about steps and learning rates: whole steps, continuity, warm-ups"""
 
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from math import isclose
 
 from curriculum.check.places import piece_place, related_place
 from curriculum.curve import Curve, Piece
 from curriculum.errors import Diagnostic, Severity, Span
 from curriculum.plan import OutsideStage, Plan, Stage
-from curriculum.units import rounded_in_words
+from curriculum.units import rate_in_words, rounded_in_words
 
 MIN_STEPS = 3
 """Below this a stage has no step that is neither its first nor its last."""
 
 
-FLOAT32_MAX = 3.4e38
-"""About the largest number that weights can hold: beyond, no step can be done."""
+LOST_MINUS = 2
+"""From this power of ten on a rate is taken for one whose exponent lost its sign."""
+
+WASTED = Fraction(1, 100)
+"""Of a stage's tokens, what a first step that changes no weights may read without a word."""
 
 
 def budgets_become_whole_steps(plan: Plan) -> Iterator[Diagnostic]:
@@ -80,21 +84,39 @@ def rates_are_not_negative(plan: Plan) -> Iterator[Diagnostic]:
 
 
 def rates_are_below_one(plan: Plan) -> Iterator[Diagnostic]:
-    """No learning rate is above 1: most often a minus sign was lost."""
+    """No learning rate is above 1: AdamW, AdEMAMix and Muon diverge far below it, and most often a
+    minus sign was lost."""
+    told: set[object] = set()
+    for stage in plan.stages:
+        for target, curve in stage.lr.items():
+            pieces = curve.pieces if curve is not None else ()
+            piece = next((piece for piece in pieces if max(piece.a, piece.b) > 1), None)
+            place = plan.place(f"stages.{stage.name}.lr.{target}")
+            whose = stage.rides[target].schedule or place or stage.name
+            is_kept = place is not None and place == plan.place(f"stages.{stage.name}")
+            if piece is None or whose in told or is_kept:
+                continue
+            told.add(whose)
+            highest = max(piece.a, piece.b)
+            yield Diagnostic(
+                "rates-are-below-one",
+                f"the learning rate of `{target}` rises to {float(highest):.6g} in stage "
+                f"`{stage.name}`",
+                piece_place(plan, stage, "lr", target, piece, "to" if piece.b > 1 else "from"),
+                _without_the_minus(highest / stage.rides[target].scale),
+            )
 
-    def rises(stage: Stage, kind: str, name: str, piece: Piece) -> Diagnostic | None:
-        highest = max(piece.a, piece.b)
-        if kind != "lr" or highest <= 1:
-            return None
-        return Diagnostic(
-            "rates-are-below-one",
-            f"the learning rate of `{name}` rises to {float(highest):.6g} in stage `{stage.name}`",
-            piece_place(plan, stage, kind, name, piece, "to" if piece.b > 1 else "from"),
-            "did you lose a minus sign?",
-            Severity.ERROR if highest > FLOAT32_MAX else Severity.WARNING,
-        )
 
-    yield from _once_a_place(plan, rises)
+def _without_the_minus(rate: Fraction) -> str:
+    """Guess what a rate above 1 was meant to be.
+
+    >>> _without_the_minus(Fraction(30_000)), _without_the_minus(Fraction(3))
+    ('did you mean 3e-4?', 'write a rate below 1, such as 3e-4')
+    """
+    exponent = len(str(int(rate))) - 1
+    if exponent < LOST_MINUS:
+        return "write a rate below 1, such as 3e-4"
+    return f"did you mean {rate_in_words(float(rate / 100**exponent))}?"
 
 
 def every_trained_module_moves(plan: Plan) -> Iterator[Diagnostic]:
@@ -140,16 +162,23 @@ def warm_ups_end_in_their_stage(plan: Plan) -> Iterator[Diagnostic]:
 
 
 def first_steps_learn(plan: Plan) -> Iterator[Diagnostic]:
-    """The first step of a stage changes weights; one that warms up from 0 does not."""
-    idle = [stage for stage in plan.stages if _warms_up_from_zero(stage)]
-    if idle:
-        names = ", ".join(f"`{stage.name}`" for stage in idle)
-        yield Diagnostic(
-            "first-steps-learn",
-            f"a warm-up from 0 reads 0 at step 0: it changes no weights at the start of {names}",
-            plan.place(f"stages.{idle[0].name}.lr"),
-            severity=Severity.INFO,
-        )
+    """The first step of a short stage changes weights: a warm-up from 0 reads 0 at step 0.
+
+    Told where that step is at least 1% of the stage.
+    """
+    for stage in plan.stages:
+        idle = [target for target, curve in stage.lr.items() if _begins_at_zero(curve)]
+        share = Fraction(stage.at(0).tokens_per_step, stage.tokens)
+        if idle and stage.steps > 1 and share >= WASTED:
+            names = ", ".join(f"`{target}`" for target in idle)
+            yield Diagnostic(
+                "first-steps-learn",
+                f"step 0 of stage `{stage.name}` is {float(share * 100):.3g}% of its tokens, and "
+                f"changes nothing of {names}: a warm-up from 0 reads 0 there",
+                plan.place(f"stages.{stage.name}.lr.{idle[0]}"),
+                "start the warm-up above 0, or make the batch smaller",
+                Severity.INFO,
+            )
 
 
 def stages_have_three_steps(plan: Plan) -> Iterator[Diagnostic]:
@@ -167,9 +196,8 @@ def stages_have_three_steps(plan: Plan) -> Iterator[Diagnostic]:
             )
 
 
-def _warms_up_from_zero(stage: Stage) -> bool:
-    curves = (curve for curve in stage.lr.values() if curve is not None and not _is_zero(curve))
-    return stage.steps > 1 and any(curve.at(0, 0) == 0 for curve in curves)
+def _begins_at_zero(curve: Curve | None) -> bool:
+    return curve is not None and not _is_zero(curve) and curve.at(0, 0) == 0
 
 
 def _is_zero(curve: Curve) -> bool:
