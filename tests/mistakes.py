@@ -176,6 +176,7 @@ MISTAKES: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("layout", "stages.main.seq_len=4092"),
     ),
     "curves": (
+        ("rates-are-below-one", "schedules.main[0].to=1e3"),
         ("outlives-schedule", "schedules.wsd=[{shape: linear, from: 0, to: 1e-3, for: 20M}]"),
         (
             "endless-piece",

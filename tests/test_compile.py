@@ -120,9 +120,23 @@ def test_keep_may_name_a_mark_of_its_own() -> None:
     assert two(base, {"keep": "base@10%"}).stage("next").at(0).batch_seqs == 5
 
 
+def _way_out(**more: Any) -> str | None:
+    """Return the help of the first error of a stage that comes after `base`."""
+    said = {key: value for key, value in {**NEXT, **more}.items() if value is not None}
+    return compiled({"base": BASE, "next": said}).findings[0].help
+
+
 def test_keep_names_an_ancestor() -> None:
     stages = {"base": BASE, "other": BASE, "next": {**NEXT, "keep": "other"}}
     assert rules_of(stages) == ["keep-ancestor"]
+    (found,) = compiled(stages).findings
+    assert found.message == "`keep: other` names no stage that `init` reaches"
+    assert found.help == "let `init` take a module from `other`, or keep its ancestor: base"
+    assert _way_out(keep="bas") == "did you mean `base`?"
+    assert _way_out(keep="nobody") == "keep its ancestor: base"
+    assert _way_out(init="{llm: new}", carry=None, keep="nobody") == (
+        "leave `keep` out and say all keys here: `init` reaches no stage that trains"
+    )
     chain = {"base": BASE, "next": NEXT, "last": {**NEXT, "init": "next"}}
     assert plan_of(chain).stage("last").at(0).batch_seqs == 10  # further up is an ancestor too
 

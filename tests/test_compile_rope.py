@@ -17,7 +17,7 @@ from curriculum.rope import Rope
 from curriculum.rope_scaling import DynamicNtk, Linear, Llama3, LongRope, Ntk, Yarn
 from curriculum.schema import plan_schema
 from curriculum.screen import screen
-from small import BASE, compiled, message_of, plan_in, plan_of, right, rules_of
+from small import BASE, EYES, compiled, message_of, plan_in, plan_of, right, rules_of
 from strategies import Tree
 
 F = Fraction
@@ -206,6 +206,24 @@ def test_what_cannot_be_meant_is_refused(rope: Any, rule: str, words: str) -> No
     found = compiled({"base": {**BASE, "rope": rope}}).findings
     assert rule in [finding.rule for finding in found]
     assert words in " ".join(finding.message for finding in found)
+
+
+def test_a_rope_of_what_is_not_there_has_a_way_out() -> None:
+    stages = {"base": {**BASE, "rope": {"llm": LLM, "vit": LLM}}}
+    (found,) = compiled(stages).findings
+    assert (found.message, found.help) == (
+        "stage `base` has no module `vit`",
+        "leave its RoPE out, or bring `vit` in by `init`",
+    )
+    part = {"base": {**BASE, "rope": {"llm": LLM, "llm/full": LLM}}}
+    assert compiled(part).findings[0].help == "say it of `llm`, all of its layers"
+    towers = {"base": {**EYES, "rope": {"vit": LLM}}}
+    assert [(f.message, f.help) for f in compiled(towers).findings] == [
+        (
+            "the RoPE of `vit` belongs to its preset",
+            "leave `vit` out: `rope` is of a language model",
+        )
+    ]
 
 
 @pytest.mark.parametrize(

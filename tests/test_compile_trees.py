@@ -295,3 +295,14 @@ def test_a_part_of_a_part_is_refused() -> None:
     }
     said = message_of({"text": {**BASE, "mixture": {"q": 1}}}, sources=sources)
     assert said.endswith("error[unknown-source]: `p` is a part itself; name the whole source")
+
+
+def test_a_share_that_nobody_knows_has_a_way_out() -> None:
+    mixed = {"base": {**BASE, "mixture": {"a": "unknown", "b": "rest"}}}
+    (found,) = compiled(mixed).findings
+    assert (found.rule, found.help) == (
+        "ratio-unknown",
+        "write a share (`!assumed 80%` if it is a guess) or `rest`, or `mixture: unknown`",
+    )
+    nobody_knows = plan_of({"base": {**BASE, "mixture": "unknown"}})
+    assert [stage.missing for stage in nobody_knows.unknown] == [("stages.base.mixture",)]

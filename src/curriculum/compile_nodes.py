@@ -183,7 +183,8 @@ def ratio_curve(state: State, draft: Draft, spec: CurveSpec) -> Curve | None:
             return None
     ratio = on_stage(state, draft, spec)
     if ratio is None and not any(p.span == spec.span for p in state.problems):
-        state.report("ratio-unknown", "a mixture needs its ratios", spec.span)
+        way_out = "write a share (`!assumed 80%` if it is a guess) or `rest`, or `mixture: unknown`"
+        state.report("ratio-unknown", "a mixture needs its ratios", spec.span, way_out)
     return ratio
 
 

@@ -4,7 +4,7 @@ from fractions import Fraction
 from math import ceil, floor
 
 from curriculum.compile_state import Draft, Kept, State
-from curriculum.errors import did_you_mean
+from curriculum.errors import did_you_mean, nearest
 from curriculum.nodes import UNSCALED
 from curriculum.spec import Point, Quantity, StageSpec, points_of
 from curriculum.units import count_in_words
@@ -111,20 +111,30 @@ def kept_of(state: State, spec: StageSpec, point: Point | None) -> Kept | None:
     if other and other.stage in state.drafts and other.stage in _reached(state, named):
         return state.drafts[other.stage], other.step
     if draft is None or point.stage not in _reached(state, named, until=point.stage):
-        reached = _reached(state, named)
-        trained = sorted(name for name in reached if name in state.drafts)
         what = f"`keep: {point.stage}` names no stage that `init` reaches"
-        parents = sorted({name for name in named if name in state.drafts})
-        way_out = did_you_mean(point.stage, parents or trained)
         if point.stage in state.composed:
             what = f"`{point.stage}` only composes, and leaves nothing to keep but its modules"
-            way_out = f"keep one of its ancestors: {', '.join(trained)}"
+        way_out = _what_to_keep(state, point.stage, named)
         state.report("keep-ancestor", what, point.span, way_out)
         return None
     if point.mark is None and (mark := _left_at(state, spec, point.stage)) is not None:
         return draft, mark
     step = mark_step(state, point)
     return None if step is None else (draft, step)
+
+
+def _what_to_keep(state: State, said: str, named: list[str]) -> str:
+    """Say what `keep` may name in a stage whose `init` names these, or how it may go on."""
+    ancestors = sorted(name for name in _reached(state, named) if name in state.drafts)
+    parents = sorted({name for name in named if name in state.drafts}) or ancestors
+    if close := nearest(said, parents):
+        return f"did you mean `{close[0]}`?"
+    can_start = said in state.drafts
+    take = f"let `init` take a module from `{said}`, or " if can_start else ""
+    if ancestors:
+        several = "one of its ancestors" if len(ancestors) > 1 else "its ancestor"
+        return f"{take}keep {several}: {', '.join(ancestors)}"
+    return f"{take}leave `keep` out and say all keys here: `init` reaches no stage that trains"
 
 
 def _left_at(state: State, spec: StageSpec, stage: str) -> int | None:

@@ -46,16 +46,17 @@ def _turns(state: State, draft: Draft, name: str, span: Span) -> bool:
     shape = llm_shape(state, draft, module)
     if module not in draft.init:
         message = f"stage `{draft.name}` has no module `{module}`"
+        way_out = f"leave its RoPE out, or bring `{module}` in by `init`"
     elif module in state.modules and shape is None:
         message = f"the RoPE of `{module}` belongs to its preset"
+        way_out = f"leave `{name}` out: `rope` is of a language model"
     elif shape is not None and part and part not in shape.rope_parts():
         known = ", ".join(f"{module}/{part}" for part in shape.rope_parts())
         message = f"`{module}` has no part `{part}` with a RoPE of its own"
-        state.report("rope-of-absent", message, span, f"there is {known}" if known else None)
-        return False
+        way_out = f"there is {known}" if known else f"say it of `{module}`, all of its layers"
     else:
         return True
-    state.report("rope-of-absent", message, span)
+    state.report("rope-of-absent", message, span, way_out)
     return False
 
 
