@@ -29,8 +29,6 @@ from curriculum.models.flops import (
 from curriculum.models.shapes import Shape, VitShape
 from curriculum.plan import Plan, Stage
 
-CONVENTION = "6 N_active + attention over all pairs of positions, no recomputation"
-
 # What each kind of module reads from, nearest first; gradient flows back along these.
 _BEFORE = {
     "vit": (),

@@ -4,7 +4,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from curriculum.composed import ComposedStage
-from curriculum.cost import CONVENTION, known_flops, stage_flops, without_attention
+from curriculum.cost import known_flops, stage_flops
+from curriculum.cost_words import convention_lines
 from curriculum.curve import Curve
 from curriculum.models.adapters import PART
 from curriculum.paths import in_order, longest_path
@@ -157,15 +158,12 @@ def _totals(plan: Plan) -> list[str]:
     if any(missing for _, missing in flops):
         words += " and more (+: not all known)"
     beside = " of the known stages" if plan.unknown else ""
-    lacking = ", ".join(without_attention(plan))
-    left_out = [f"       without the attention of {lacking}: no heads and layers are said"]
     return [
         f"total{beside}: asked {rounded_in_words(asked, 5)} tokens, planned {planned:,} in "
         f"{steps:,} steps",
         *_path_words(plan, planned),
         f"FLOPs: {words}",
-        f"       {CONVENTION}",
-        *(left_out if lacking else ()),
+        *(f"       {line}" for line in convention_lines(plan)),
         "epochs: the largest of any source, all ancestors counted",
     ]
 

@@ -6,7 +6,8 @@ Standard library only; LR and shares are those of the first and the last step.
 from collections.abc import Mapping
 
 from curriculum.composed import ComposedStage
-from curriculum.cost import CONVENTION, known_flops, stage_flops, without_attention
+from curriculum.cost import known_flops, stage_flops
+from curriculum.cost_words import convention_lines
 from curriculum.paths import in_order
 from curriculum.plan import Plan, Stage
 from curriculum.screen_lines import composed_lines
@@ -44,9 +45,9 @@ def table_of_stages(plan: Plan) -> str:
     lines = laid_out(HEADS, rows, LEFT)
     for unknown in plan.unknown:
         lines += wrapped(f"{unknown.name}: not simulated, unknown: {', '.join(unknown.missing)}")
-    lines.append(f"FLOPs: {CONVENTION}")
-    if lacking := ", ".join(without_attention(plan)):
-        words = f"without the attention of {lacking}: no heads and layers are said"
+    first, *more = convention_lines(plan)
+    lines.append(f"FLOPs: {first}")
+    for words in more:
         lines += wrapped(words, len("FLOPs: "))
     if partly:
         lines.append("       (> : the plan does not say how much of some modules' input there is)")
