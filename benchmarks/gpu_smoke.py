@@ -46,6 +46,11 @@ def main() -> int:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--stop-at", metavar="STAGE@step N", help="stop before this step")
     parser.add_argument("--precision", choices=("fp32", "bf16"), help="bf16 on cuda, fp32 on a cpu")
+    parser.add_argument(
+        "--every-backend",
+        action="store_true",
+        help="check all attention backends that are here, not only those that are chosen",
+    )
     asked = parser.parse_args()
 
     from curriculum.errors import CurriculumError
@@ -84,7 +89,8 @@ def smoke(asked: argparse.Namespace) -> int:
 
     shapes = [module.shape for module in plan.modules.values()]
     try:
-        checks = list(check_attention(device, head_sizes([*shapes, *PRESETS.values()])))
+        sizes = head_sizes([*shapes, *PRESETS.values()])
+        checks = list(check_attention(device, sizes, every=asked.every_backend))
     except RuntimeError as error:  # xformers is missing, or refuses this machine
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -103,9 +109,9 @@ def smoke(asked: argparse.Namespace) -> int:
     print(f"{wall_s:.1f} s with data, evaluation, checkpoints and audit")
     write(asked.out, {**found, "wall_s": wall_s, "memory_bytes": memory_bytes, "run": summary})
 
-    bad = [check for check in checks if not check["ok"]]
+    bad = [check for check in checks if not check["ok"] or check["repeats"] is False]
     differences = [d for stage in summary["audit"]["stages"] for d in stage["differences"]]
-    print(f"attention: {len(checks) - len(bad)} of {len(checks)} within tolerance")
+    print(f"attention: {len(checks) - len(bad)} of {len(checks)} within tolerance, and repeatable")
     print("audit: " + verdict(summary["audit"]))
     if device.type != "cuda":
         print("device cpu was asked for: nothing was run on a GPU")
@@ -148,39 +154,77 @@ def machine(device: "torch.device") -> dict[str, str]:
 
 
 def check_attention(
-    device: "torch.device", sizes: Sequence[tuple[int, int]]
+    device: "torch.device", sizes: Sequence[tuple[int, int]], *, every: bool = False
 ) -> Iterator[dict[str, Any]]:
     """Probe packed attention, forward and backward, against a reference in float64.
 
-    RuntimeError where the device has no kernel.
+    `every` backend that is here, or the one that is chosen; twice, for the same bits under
+    deterministic algorithms, where it claims them. RuntimeError where the device has no kernel.
     """
     import torch
 
+    from curriculum.models.attention_choice import Backend, asking
+    from curriculum.models.attention_found import case_of, fitting
     from curriculum.models.probe import probes
 
-    for found in probes(device, sizes, (torch.float32, torch.bfloat16)):
-        yield {
-            "heads": [found.qk_dim, found.v_dim],
-            "dtype": str(found.dtype).removeprefix("torch."),
-            "mask": found.mask,
-            "backend": found.backend,
-            **dict(zip(("out", "dq", "dk", "dv"), found.errors, strict=True)),
-            "ok": found.is_right,
-        }
+    for size in sizes:
+        for dtype in (torch.float32, torch.bfloat16):
+            backends: Sequence[Backend | None] = [None]
+            if every:
+                backends = fitting(case_of(device, dtype, *size))
+            for backend in backends:
+                with asking(backend):
+                    for found in probes(device, [size], (dtype,)):
+                        yield {
+                            "heads": [found.qk_dim, found.v_dim],
+                            "dtype": str(found.dtype).removeprefix("torch."),
+                            "mask": found.mask,
+                            "backend": found.backend,
+                            **dict(zip(("out", "dq", "dk", "dv"), found.errors, strict=True)),
+                            "repeats": repeats(device, dtype, size, found.mask),
+                            "ok": found.is_right,
+                        }
+
+
+def repeats(
+    device: "torch.device", dtype: "torch.dtype", size: tuple[int, int], mask: str
+) -> bool | None:
+    """Whether it gives the same bits twice under deterministic algorithms; None: it refuses to."""
+    import torch
+
+    from curriculum.models import probe
+
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        probe.describe_backend(device, dtype, *size)
+    except RuntimeError:
+        return None
+    else:
+        return probe.repeats(device, dtype, size, mask)
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 def attention_table(checks: Sequence[Mapping[str, Any]]) -> list[str]:
     """Write a line per check."""
     from curriculum.train.summary import aligned
 
-    rows = [("heads", "dtype", "mask", "out", "dq", "dk", "dv", "")]
+    rows = [("heads", "dtype", "mask", "out", "dq", "dk", "dv", "repeats", "")]
     for check in checks:
         qk_dim, v_dim = check["heads"]
         errors = (f"{check[name]:.1e}" for name in ("out", "dq", "dk", "dv"))
         verdict = "ok" if check["ok"] else "not exact enough"
-        rows.append((f"{qk_dim}/{v_dim}", check["dtype"], check["mask"], *errors, verdict))
-    backends = sorted({str(check["backend"]) for check in checks})
-    return [*aligned(rows, left=(1, 2, 7)), *backends]
+        again = {True: "yes", False: "NO", None: "refused"}[check["repeats"]]
+        heads = f"{qk_dim}/{v_dim}"
+        rows.append((heads, check["dtype"], check["mask"], *errors, again, verdict))
+    first, *lines = aligned(rows, left=(1, 2, 7, 8))
+    told = [first]
+    for before, check, line in zip([None, *checks], checks, lines, strict=False):
+        if before is None or before["backend"] != check["backend"]:
+            told.append(str(check["backend"]))
+        told.append(line)
+    return told
 
 
 def train(

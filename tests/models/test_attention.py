@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 from torch.library import opcheck
 
-from curriculum.models import attention_cuda
-from curriculum.models.attention import _forward, describe_backend, packed_attention
+from curriculum.models.attention import _backward, _forward, describe_backend, packed_attention
 
 LENGTHS = [5, 0, 11, 11, 1, 7, 0]
 
@@ -39,7 +38,7 @@ def documents(lengths: list[int]) -> Tensor:
 
 
 @pytest.mark.parametrize("causal", [True, False])
-@pytest.mark.parametrize("dims", [(16, 16), (24, 16), (8, 16)])
+@pytest.mark.parametrize("dims", [(16, 16), (24, 16), (8, 16), (192, 128), (72, 72)])
 def test_output_and_gradients_equal_float64(causal: bool, dims: tuple[int, int]) -> None:
     total, docs = sum(LENGTHS), documents(LENGTHS)
     mask = docs[:, None] == docs
@@ -48,9 +47,10 @@ def test_output_and_gradients_equal_float64(causal: bool, dims: tuple[int, int])
     exact = [x.detach().double().requires_grad_() for x in (q, k, v)]
     seed = torch.randn(total, 3, dims[1], generator=torch.Generator().manual_seed(1))
 
-    out = packed_attention(q, k, v, starts(LENGTHS), 11, causal=causal, scale=0.3)
+    scale = 0.3 if dims[0] < 64 else dims[0] ** -0.5
+    out = packed_attention(q, k, v, starts(LENGTHS), 11, causal=causal, scale=scale)
     out.backward(seed)
-    expected = reference(exact[0], exact[1], exact[2], mask, 0.3)
+    expected = reference(exact[0], exact[1], exact[2], mask, scale)
     expected.backward(seed.double())
 
     torch.testing.assert_close(out.double(), expected, atol=1e-6, rtol=1e-6)
@@ -114,19 +114,19 @@ def test_the_masks_are_those_of_xformers(causal: bool) -> None:
     torch.testing.assert_close(out.double(), expected, atol=1e-6, rtol=1e-6)
 
 
-def test_the_mask_made_from_a_tensor_is_the_mask_made_from_lengths() -> None:
-    from xformers.ops import fmha
+def test_cross_masks_are_those_of_xformers() -> None:
+    from xformers.ops.fmha.attn_bias import BlockDiagonalMask
 
-    lengths = [5, 11, 7]
-    made = attention_cuda._mask(fmha, starts(lengths), starts(lengths), 11, 11, True)
-    theirs = fmha.attn_bias.BlockDiagonalCausalMask.from_seqlens(
-        lengths, device=torch.device("cpu")
-    )
-    assert type(made) is type(theirs)
-    for ours, other in ((made.q_seqinfo, theirs.q_seqinfo), (made.k_seqinfo, theirs.k_seqinfo)):
-        assert ours.seqstart.tolist() == other.seqstart.tolist()
-        assert ours.seqstart.dtype == other.seqstart.dtype
-        assert ours.max_seqlen == other.max_seqlen
+    of_q, of_k = [3, 2, 4], [6, 1, 5]
+    bias = BlockDiagonalMask.from_seqlens(of_q, of_k, device=torch.device("cpu"))
+    q, k, v = inputs(9, 12)
+    out = packed_attention(
+        q, k, v, starts(of_q), 4, causal=False, scale=0.25,
+        cu_seqlens_k=starts(of_k), max_seqlen_k=6,
+    )  # fmt: skip
+    allowed = bias.materialize((9, 12)) == 0
+    expected = reference(q.double(), k.double(), v.double(), allowed, 0.25)
+    torch.testing.assert_close(out.double(), expected, atol=1e-6, rtol=1e-6)
 
 
 def test_one_document_changed_leaves_the_others_bit_equal() -> None:
@@ -141,11 +141,31 @@ def test_one_document_changed_leaves_the_others_bit_equal() -> None:
     assert not torch.equal(before[5:16], after[5:16])
 
 
-@pytest.mark.parametrize("dims", [(16, 16), (16, 8)])
+@pytest.mark.parametrize("dims", [(16, 16), (16, 8), (192, 128), (72, 72)])
 def test_opcheck(dims: tuple[int, int]) -> None:
     q, k, v = inputs(35, 35, dims)
     cu = starts(LENGTHS)
     opcheck(_forward, (q, k, v, cu, cu, 11, 11, True, 0.25))
+    q, k, v = (x.detach() for x in (q, k, v))
+    out, lse = _forward(q, k, v, cu, cu, 11, 11, True, 0.25)
+    opcheck(_backward, (out, q, k, v, out, lse, cu, cu, 11, 11, True, 0.25))
+
+
+def test_opcheck_of_cross_attention() -> None:
+    q, k, v = inputs(9, 12)
+    of_q, of_k = starts([3, 2, 0, 4]), starts([6, 1, 5, 0])
+    opcheck(_forward, (q, k, v, of_q, of_k, 4, 6, False, 0.25))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_same_bits_twice(dtype: torch.dtype) -> None:
+    lengths = [130, 0, 64, 257, 1, 64]
+    found = []
+    for _ in range(2):
+        q, k, v = inputs(516, 516, (72, 72), dtype)
+        out = packed_attention(q, k, v, starts(lengths), 257, causal=True, scale=0.1)
+        found.append([out, *torch.autograd.grad(out, (q, k, v), torch.ones_like(out))])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
 def test_bfloat16_is_close() -> None:
@@ -166,13 +186,9 @@ def test_misuse_is_told() -> None:
         packed_attention(q, k, v, cu, 3, causal=True, scale=1.0, cu_seqlens_k=cu, max_seqlen_k=3)
 
 
-def test_backends_are_told() -> None:
-    cuda = torch.device("cuda")
-    assert describe_backend(torch.device("cpu"), torch.float32, 32, 32).startswith("cpu: torch")
-    assert "fa2F-pt" in describe_backend(cuda, torch.bfloat16, 128, 128)
-    assert "values padded 128 -> 192" in describe_backend(cuda, torch.bfloat16, 192, 128)
-    assert "cutlass" in describe_backend(cuda, torch.float32, 64, 64)
-    assert "cutlass" in describe_backend(cuda, torch.bfloat16, 576, 512)
+def test_the_backend_of_a_cpu_is_told() -> None:
+    said = describe_backend(torch.device("cpu"), torch.float32, 32, 32)
+    assert said == "cpu: torch's flash kernel (xformers has none for a cpu)"
 
 
 def test_the_cpu_never_imports_xformers() -> None:
@@ -183,66 +199,3 @@ def test_the_cpu_never_imports_xformers() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize(
-    ("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)], ids=["fp32", "bf16"]
-)
-@pytest.mark.parametrize("dims", [(32, 32), (192, 128), (72, 72)])
-def test_cuda_equals_the_cpu_route(
-    dtype: torch.dtype, tolerance: float, dims: tuple[int, int]
-) -> None:
-    results = []
-    for device in ("cpu", "cuda"):
-        q, k, v = (x.detach().to(device).requires_grad_() for x in inputs(35, 35, dims, dtype))
-        out = packed_attention(q, k, v, starts(LENGTHS).to(device), 11, causal=True, scale=0.1)
-        out.backward(torch.ones_like(out))
-        results.append([x.double().cpu() for x in (out, q.grad, k.grad, v.grad) if x is not None])
-    for ours, theirs in zip(*results, strict=True):
-        assert (ours - theirs).norm() / ours.norm() < tolerance
-
-
-FAKE_CUDA = """
-import torch
-torch.backends.cuda.is_flash_attention_available = lambda: True
-torch.cuda.get_device_capability = lambda *device: (9, 0)
-from xformers.ops import fmha
-fmha.common._built_with_cuda = True
-from torch._subclasses import FakeTensorMode
-from curriculum.models import attention_cuda
-with FakeTensorMode():
-    for dtype, qk, dim in [
-        (torch.bfloat16, 192, 128), (torch.bfloat16, 72, 72), (torch.bfloat16, 576, 512),
-        (torch.float32, 64, 64), (torch.float32, 192, 128),
-    ]:
-        q, k, v = (torch.empty(100, 4, n, device="cuda", dtype=dtype) for n in (qk, qk, dim))
-        cu = torch.empty(6, device="cuda", dtype=torch.int32)
-        out, lse = attention_cuda.forward(q, k, v, cu, cu, 40, 40, True, 0.1)
-        assert out.shape == (100, 4, dim), out.shape
-        assert lse.shape == attention_cuda.lse_size(dtype, (100, 4, qk), dim, 5, 40), lse.shape
-print("dispatched")
-"""
-
-
-def test_xformers_takes_what_we_hand_it_on_a_pretended_h100() -> None:
-    """Shapes and dispatch only: nothing is computed without a GPU."""
-    done = subprocess.run([sys.executable, "-c", FAKE_CUDA], capture_output=True, text=True)
-    assert done.stdout.strip() == "dispatched", done.stderr
-
-
-def test_one_graph_for_any_packing() -> None:
-    graphs = []
-
-    def backend(graph: torch.fx.GraphModule, _: list[Tensor]) -> object:
-        graphs.append(graph)
-        return graph.forward
-
-    compiled = torch.compile(packed_attention, backend=backend, fullgraph=True)
-    q, k, v = (x.detach() for x in inputs(35, 35))
-    for lengths in ([35, 0, 0, 0], [5, 30, 0, 0], [5, 11, 7, 12], [0, 1, 1, 33]):
-        cu = starts(lengths)
-        out = compiled(q, k, v, cu, 35, causal=True, scale=0.25)
-        assert torch.equal(out, packed_attention(q, k, v, cu, 35, causal=True, scale=0.25))
-    assert len(graphs) == 1

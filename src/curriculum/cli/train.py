@@ -57,6 +57,10 @@ def command(
     ] = False,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.AUTO,
     precision: Annotated[Precision, typer.Option(help="In what to compute.")] = Precision.FP32,
+    deterministic: Annotated[
+        bool,
+        typer.Option("--deterministic", help="The same bits every time on a GPU too, or refuse."),
+    ] = False,
     threads: Annotated[
         int | None,
         typer.Option(min=1, max=1024, metavar="N", help="CPU threads; 2 if there are cores."),
@@ -104,6 +108,7 @@ def command(
         keep=keep,
         threads=threads or launches.default_threads(),
         evaluates=evaluate,
+        deterministic=deterministic,
     )
     console = Console(every_s=launch.log_every_s)
     warnings = [finding for finding in findings if finding.severity is not Severity.INFO]

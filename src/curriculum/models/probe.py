@@ -75,57 +75,85 @@ def probes(
 
 
 def probe(device: torch.device, dtype: torch.dtype, dims: tuple[int, int], mask: str) -> Probe:
-    """Probe one attention, forward and backward."""
-    of_q, of_k = CROSS_LENGTHS if mask == "cross" else (LENGTHS, LENGTHS)
-    generator = torch.Generator().manual_seed(7)
-    sizes = ((of_q, dims[0]), (of_k, dims[0]), (of_k, dims[1]), (of_q, dims[1]))
-    q, k, v, seed = (
-        torch.randn((sum(lengths), NUM_HEADS, width), generator=generator).to(dtype)
-        for lengths, width in sizes
-    )
-    scale = dims[0] ** -0.5
-    a, b, c = (x.to(device).requires_grad_() for x in (q, k, v))
-    starts, starts_k = (_starts(lengths, device) for lengths in (of_q, of_k))
-    longest, longest_k = max(of_q) + _SLACK, max(of_k) + _SLACK
-    if mask == "cross":
-        out = packed_attention(
-            a, b, c, starts, longest, causal=False, scale=scale,
-            cu_seqlens_k=starts_k, max_seqlen_k=longest_k,
-        )  # fmt: skip
-    else:
-        out = packed_attention(a, b, c, starts, longest, causal=mask == "causal", scale=scale)
-    ours = [out, *torch.autograd.grad(out, (a, b, c), seed.to(device))]
-    right = _reference(q, k, v, seed, (of_q, of_k), mask == "causal", scale)
+    """Probe one attention, forward and backward; RuntimeError where its kernel cannot run."""
+    backend = describe_backend(device, dtype, *dims)
+    case = _Inputs.drawn(dtype, dims, mask)
+    try:
+        ours = case.answers(device)
+    except RuntimeError:
+        raise
+    except Exception as error:  # a kernel that is compiled when it is called raises what it likes
+        raise RuntimeError(f"{backend}: {type(error).__name__}: {error}") from error
     errors = tuple(
-        float((mine.detach().cpu().double() - due).norm() / due.norm())
-        for mine, due in zip(ours, right, strict=True)
+        float((mine.cpu().double() - due).norm() / due.norm())
+        for mine, due in zip(ours, case.reference(), strict=True)
     )
-    return Probe(*dims, dtype, mask, describe_backend(device, dtype, *dims), errors)
+    return Probe(*dims, dtype, mask, backend, errors)
+
+
+def repeats(device: torch.device, dtype: torch.dtype, dims: tuple[int, int], mask: str) -> bool:
+    """Whether output and gradients have the same bits when they are computed again."""
+    case = _Inputs.drawn(dtype, dims, mask)
+    first, second = case.answers(device), case.answers(device)
+    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """One attention to compute, on the CPU, and the gradient of its output."""
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    grad: Tensor
+    lengths: tuple[Sequence[int], Sequence[int]]  # of queries, of keys
+    mask: str
+
+    @staticmethod
+    def drawn(dtype: torch.dtype, dims: tuple[int, int], mask: str) -> "_Inputs":
+        of_q, of_k = CROSS_LENGTHS if mask == "cross" else (LENGTHS, LENGTHS)
+        generator = torch.Generator().manual_seed(7)
+        sizes = ((of_q, dims[0]), (of_k, dims[0]), (of_k, dims[1]), (of_q, dims[1]))
+        q, k, v, grad = (
+            torch.randn((sum(lengths), NUM_HEADS, width), generator=generator).to(dtype)
+            for lengths, width in sizes
+        )
+        return _Inputs(q, k, v, grad, (of_q, of_k), mask)
+
+    @property
+    def scale(self) -> float:
+        return self.q.shape[-1] ** -0.5
+
+    def answers(self, device: torch.device) -> list[Tensor]:
+        """Return the device's output and gradients."""
+        a, b, c = (x.to(device).requires_grad_() for x in (self.q, self.k, self.v))
+        starts, starts_k = (_starts(lengths, device) for lengths in self.lengths)
+        longest, longest_k = (max(lengths) + _SLACK for lengths in self.lengths)
+        if self.mask == "cross":
+            out = packed_attention(
+                a, b, c, starts, longest, causal=False, scale=self.scale,
+                cu_seqlens_k=starts_k, max_seqlen_k=longest_k,
+            )  # fmt: skip
+        else:
+            is_causal = self.mask == "causal"
+            out = packed_attention(a, b, c, starts, longest, causal=is_causal, scale=self.scale)
+        return [out.detach(), *torch.autograd.grad(out, (a, b, c), self.grad.to(device))]
+
+    def reference(self) -> list[Tensor]:
+        """Return the same document by document, the scores written out in float64."""
+        a, b, c = (x.double().requires_grad_() for x in (self.q, self.k, self.v))
+        of_q, of_k = self.lengths
+        parts = []
+        splits = (x.split(list(n)) for x, n in ((a, of_q), (b, of_k), (c, of_k)))
+        for queries, keys, values in zip(*splits, strict=True):
+            scores = torch.einsum("qhd,khd->hqk", queries, keys) * self.scale
+            if self.mask == "causal":
+                above = torch.ones(scores.shape[1:], dtype=torch.bool).triu(1)
+                scores = scores.masked_fill(above, -torch.inf)
+            parts.append(torch.einsum("hqk,khd->qhd", scores.softmax(-1), values))
+        out = torch.cat(parts)
+        return [out.detach(), *torch.autograd.grad(out, (a, b, c), self.grad.double())]
 
 
 def _starts(lengths: Sequence[int], device: torch.device) -> Tensor:
     return torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=device)
-
-
-def _reference(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    seed: Tensor,
-    lengths: tuple[Sequence[int], Sequence[int]],
-    causal: bool,
-    scale: float,
-) -> list[Tensor]:
-    """Return output and gradients, document by document, the scores written out in float64."""
-    a, b, c = (x.double().requires_grad_() for x in (q, k, v))
-    parts = []
-    splits = (x.split(list(n)) for x, n in ((a, lengths[0]), (b, lengths[1]), (c, lengths[1])))
-    for queries, keys, values in zip(*splits, strict=True):
-        scores = torch.einsum("qhd,khd->hqk", queries, keys) * scale
-        if causal:
-            above = torch.ones(scores.shape[1:], dtype=torch.bool).triu(1)
-            scores = scores.masked_fill(above, -torch.inf)
-        parts.append(torch.einsum("hqk,khd->qhd", scores.softmax(-1), values))
-    out = torch.cat(parts)
-    grads = torch.autograd.grad(out, (a, b, c), seed.double())
-    return [out.detach(), *grads]

@@ -17,8 +17,11 @@ from typing import Any
 import torch
 
 from curriculum.errors import RunError
+from curriculum.models.attention_choice import VARIABLE
+from curriculum.models.attention_flash import is_deterministic
+from curriculum.models.attention_found import Found, survey
 from curriculum.models.presets import PRESETS
-from curriculum.models.probe import Probe, head_sizes, probes
+from curriculum.models.probe import Probe, head_sizes, probes, repeats
 from curriculum.models.shapes import Shape
 
 EXTRAS = {
@@ -52,6 +55,7 @@ class Health:
     cores: int
     packages: dict[str, dict[str, str | None]]  # by extra: package to version
     devices: tuple[Device, ...]
+    backends: tuple[Found, ...]  # for attention on a GPU
     attention: tuple[Probe, ...]
     problems: tuple[str, ...]
     hints: tuple[str, ...]
@@ -64,6 +68,7 @@ class Health:
             "cores": self.cores,
             "packages": self.packages,
             "devices": [asdict(device) for device in self.devices],
+            "backends": [asdict(found) for found in self.backends],
             "attention": [
                 {
                     "heads": [p.qk_dim, p.v_dim],
@@ -88,10 +93,12 @@ def examine() -> Health:
     found: list[Probe] = []
     for device in devices:
         place = torch.device(device.kind, device.index) if device.index else device.kind
-        try:
-            found += probes(torch.device(place), head_sizes(PRESETS.values()), _DTYPES)
-        except RuntimeError as error:
-            problems.append(f"{device.kind}: {error}")
+        for size in head_sizes(PRESETS.values()):
+            for dtype in _DTYPES:
+                try:
+                    found += probes(torch.device(place), [size], (dtype,))
+                except RuntimeError as error:
+                    problems.append(f"{device.kind}: {error}")
     problems += [_wrong(probe) for probe in found if not probe.is_right]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return Health(
@@ -100,8 +107,9 @@ def examine() -> Health:
         cores or 1,
         packages,
         devices,
+        tuple(survey()),
         tuple(found),
-        tuple(problems),
+        tuple(dict.fromkeys(problems)),
         tuple(_hints(packages, devices)),
     )
 
@@ -111,15 +119,23 @@ def require_right_attention(
 ) -> list[str]:
     """Probe the attention that a run will use, and say which kernels it gets.
 
-    RunError where one is missing or not exact enough: a run never starts on a wrong kernel.
+    RunError where one is missing, not exact enough, or does not repeat its bits though the run is
+    to: a run never starts on a wrong kernel, and no other is taken in its place.
     """
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    sizes = head_sizes(shapes)
+    another = f"; {VARIABLE} names another" if device.type == "cuda" else ""
     try:
-        found = list(probes(device, head_sizes(shapes), (dtype,)))
+        found = list(probes(device, sizes, (dtype,)))
     except RuntimeError as error:
-        raise RunError(f"attention on {device.type}: {error}") from None
+        raise RunError(f"attention on {device.type}: {error}{another}") from None
     if wrong := [_wrong(probe) for probe in found if not probe.is_right]:
-        raise RunError("; ".join(wrong))
+        raise RunError("; ".join(wrong) + another)
+    # A CPU's kernel adds in one order, and its tests hold that: no time for it at every start.
+    if device.type == "cuda" and is_deterministic():
+        differing = [p for p in found if not repeats(device, dtype, (p.qk_dim, p.v_dim), p.mask)]
+        if differing:
+            raise RunError("; ".join(_unsteady(probe) for probe in differing) + another)
     return list(dict.fromkeys(f"{p.qk_dim}/{p.v_dim} {p.backend}" for p in found))
 
 
@@ -134,6 +150,9 @@ def report(health: Health) -> list[str]:
     for extra, packages in health.packages.items():
         said = ", ".join(f"{name} {found or '-'}" for name, found in packages.items())
         lines.append(f"{extra:<9} {said}")
+    if torch.version.cuda is not None:
+        lines += ["", f"attention backends on a GPU ({VARIABLE} asks for one of them)"]
+        lines += [f"  {found.backend:<8} {_standing(found)}" for found in health.backends]
     lines += ["", "attention, largest error against float64 of output and gradients"]
     for backend, kinds in _by_backend(health.attention).items():
         lines.append(f"  {backend}")
@@ -172,6 +191,18 @@ def _wrong(probe: Probe) -> str:
         f"{probe.backend}: {probe.mask} attention with heads {probe.qk_dim}/{probe.v_dim} in "
         f"{dtype_name(probe.dtype)} is off by {max(probe.errors):.1e}"
     )
+
+
+def _unsteady(probe: Probe) -> str:
+    return (
+        f"{probe.backend}: {probe.mask} attention with heads {probe.qk_dim}/{probe.v_dim} gives "
+        "other bits when it is computed again, and the run is to be deterministic"
+    )
+
+
+def _standing(found: Found) -> str:
+    """Say whether a backend is here, or what it needs and how to get it."""
+    return found.missing or f"here: {found.kernels} ({found.package} {found.version})"
 
 
 def _version(package: str) -> str | None:

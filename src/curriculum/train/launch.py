@@ -48,6 +48,7 @@ class Launch:
     threads: int = 1
     log_every_s: float = 10.0
     evaluates: bool = True
+    deterministic: bool = False  # on a GPU too; a CPU always is
 
     def micro_batch(self, device: str, batch_seqs: int, seq_len: int) -> int:
         """Return the sequences of one micro-batch.
@@ -91,10 +92,10 @@ def start(launch: Launch) -> "torch.device":
     has_cuda = torch.cuda.is_available()
     if launch.device == "cuda" and not has_cuda:
         raise RunError("--device cuda: torch finds no CUDA device here; say --device cpu")
-    if has_cuda and launch.device != "cpu":
-        return torch.device("cuda")
-    torch.use_deterministic_algorithms(True)
-    # That would also fill fresh memory with NaN: time spent, and nothing here reads it.
-    deterministic: Any = torch.utils.deterministic
-    deterministic.fill_uninitialized_memory = False
-    return torch.device("cpu")
+    is_cuda = has_cuda and launch.device != "cpu"
+    if launch.deterministic or not is_cuda:
+        torch.use_deterministic_algorithms(True)
+        # That would also fill fresh memory with NaN: time spent, and nothing here reads it.
+        deterministic: Any = torch.utils.deterministic
+        deterministic.fill_uninitialized_memory = False
+    return torch.device("cuda" if is_cuda else "cpu")
