@@ -13,8 +13,12 @@ nvidia-cuda-runtime-cu12, and no installation of this package:
     pip install --no-deps --no-index --target site wheels/*.whl &&        there, in one call
         PYTHONPATH=site python benchmarks/gpu_smoke.py plan.lock.json data out
 
-Exit code 0: all as it should be; 1: attention is not exact enough, or the audit found a
-difference; 2: it could not be done. What was measured is left in OUT_DIR/gpu_smoke.json.
+Attention is checked on the backend that is chosen, with `--every-backend` on all that are here, and
+whether it gives the same bits twice under deterministic algorithms.
+
+Exit code 0: all as it should be; 1: attention is not exact enough, or does not repeat its bits,
+or the audit found a difference; 2: it could not be done. What was measured is left in
+OUT_DIR/gpu_smoke.json.
 """
 
 import argparse
@@ -193,11 +197,12 @@ def repeats(
     import torch
 
     from curriculum.models import probe
+    from curriculum.models.attention import describe_backend
 
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)
     try:
-        probe.describe_backend(device, dtype, *size)
+        describe_backend(device, dtype, *size)
     except RuntimeError:
         return None
     else:

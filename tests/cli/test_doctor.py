@@ -8,6 +8,7 @@ import torch
 
 from curriculum.cli.main import run
 from curriculum.errors import RunError
+from curriculum.models.attention_found import Found
 from curriculum.models.presets import PRESETS
 from curriculum.models.probe import Probe
 from curriculum.train import doctor
@@ -68,3 +69,56 @@ def test_a_device_without_kernels_stops_a_run(monkeypatch: pytest.MonkeyPatch) -
     health = doctor.examine()
     assert health.problems == ("cpu: it needs libcudart.so.12; install nvidia-cuda-runtime-cu12",)
     assert "wrong here" in doctor.report(replace(health, hints=()))
+
+
+def test_backends_and_what_they_need_are_told_on_a_torch_for_cuda(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runtime = "needs libcudart.so.12 for xformers: pip install nvidia-cuda-runtime-cu12"
+    found = (
+        Found("fa3", "flash-attn-3", "flash-attn-3", "3.0.0", None),
+        Found("fa2", "xformers with torch's own flash 2", "xformers", "0.0.35", runtime),
+    )
+    monkeypatch.setattr(doctor, "survey", lambda: iter(found))
+    monkeypatch.setattr(doctor, "probes", lambda *_: iter(()))
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    health = doctor.examine()
+    lines = doctor.report(health)
+    title = "attention backends on a GPU (CURRICULUM_ATTENTION asks for one of them)"
+    begin = lines.index(title)
+    assert lines[begin + 1 : begin + 3] == [
+        "  fa3      here: flash-attn-3 (flash-attn-3 3.0.0)",
+        f"  fa2      {runtime}",
+    ]
+    assert health.as_json()["backends"][1]["missing"] == runtime
+    monkeypatch.setattr(torch.version, "cuda", None)
+    assert title not in doctor.report(health)
+
+
+def test_what_is_asked_for_and_does_not_fit_stops_a_run_and_fails_the_doctor(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CURRICULUM_ATTENTION", "fa3")
+    said = "CURRICULUM_ATTENTION=fa3: fa3 needs a CUDA device, not cpu"
+    with pytest.raises(RunError, match=said):
+        doctor.require_right_attention(torch.device("cpu"), list(PRESETS.values()), "fp32")
+    assert run(["doctor"]) == 1
+    assert capsys.readouterr().out.count(said) == 1
+
+
+def test_a_run_that_is_to_repeat_itself_asks_its_kernels_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a GPU; here its place is taken by the device's name."""
+    right = Probe(64, 64, torch.float32, "causal", "cuda: a kernel", (0.0, 0.0, 0.0, 0.0))
+    monkeypatch.setattr(doctor, "probes", lambda *_: iter([right]))
+    monkeypatch.setattr(doctor, "repeats", lambda *_: False)
+    shapes = list(PRESETS.values())
+    monkeypatch.setattr(doctor, "is_deterministic", lambda: False)
+    said = doctor.require_right_attention(torch.device("cuda"), shapes, "fp32")
+    assert said == ["64/64 cuda: a kernel"]
+    monkeypatch.setattr(doctor, "is_deterministic", lambda: True)
+    with pytest.raises(RunError, match="gives other bits when it is computed again.*names another"):
+        doctor.require_right_attention(torch.device("cuda"), shapes, "fp32")
+    monkeypatch.setattr(doctor, "repeats", lambda *_: True)
+    assert doctor.require_right_attention(torch.device("cuda"), shapes, "fp32") == said

@@ -1,5 +1,7 @@
 """The compile contract: one opaque operator, at most two graphs for whatever is packed"""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -7,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from curriculum.models import attention
 from curriculum.models.attention import packed_attention
 from curriculum.models.encoder import EncoderLayer, Spans
 
@@ -110,3 +113,20 @@ def test_the_operator_stands_whole_in_the_graph() -> None:
     assert [name for name in called if "attention" in name] == [
         "curriculum.packed_attention.default"
     ]
+
+
+def test_the_choice_of_flex_is_a_constant_of_a_graph() -> None:
+    """The mark is set by hand, since the decorator imports dynamo: it must stay the decorator's."""
+
+    def function() -> bool:
+        return True
+
+    marked = torch.compiler.assume_constant_result(function)
+    assert vars(marked)["_dynamo_marked_constant"] is True
+    assert vars(attention._is_flex)["_dynamo_marked_constant"] is True
+
+
+def test_importing_attention_leaves_dynamo_alone() -> None:
+    code = "import sys, curriculum.models.attention as a; print('torch._dynamo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -105,3 +105,24 @@ def test_blocks_are_made_without_asking_the_host() -> None:
         mask = block_mask(Packing(cu, cu, 257, 257, True, 0.25), 457, 457)
     assert mask.shape == (1, 1, 457, 457)
     assert attention_flex.BLOCK == 128
+
+
+def test_one_graph_for_any_packing() -> None:
+    torch._dynamo.reset()
+    count = 0
+
+    def counting(graph: torch.fx.GraphModule, _: list[Tensor]) -> object:
+        nonlocal count
+        count += 1
+        return graph.forward
+
+    def seen(q: Tensor, cu: Tensor, longest: int) -> Tensor:
+        return attend(q, q, q, Packing(cu, cu, longest, longest, True, 0.25))
+
+    compiled = torch.compile(seen, backend=counting, fullgraph=True)
+    q = torch.randn(300, 2, 16, generator=torch.Generator().manual_seed(7))
+    for lengths in ([300, 0, 0], [200, 100, 0], [100, 100, 100], [0, 1, 299]):
+        cu = torch.tensor([0, *lengths]).cumsum(0).to(torch.int32)
+        ours = packed_attention(q, q, q, cu, max(lengths), causal=True, scale=0.25)
+        torch.testing.assert_close(compiled(q, cu, max(lengths)), ours, atol=2e-6, rtol=2e-6)
+    assert 1 <= count <= 2

@@ -1,6 +1,8 @@
-"""What a machine lacks comes with the way to get it: no CUDA, no runtime, no package, a broken one"""
+"""What a machine lacks comes with the way to get it: CUDA, a runtime, a package, a sound one"""
 
+import importlib
 import sys
+from importlib.metadata import PackageNotFoundError
 from types import ModuleType
 
 import pytest
@@ -39,7 +41,6 @@ def test_a_torch_without_cuda_has_none() -> None:
 
 def test_a_cuda_13_torch_without_the_runtime_of_12() -> None:
     program = """
-import contextlib, io
 for found in attention_found.survey():
     print(found.backend, found.missing)
 try:
@@ -73,7 +74,7 @@ def test_xformers_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend_cuda(monkeypatch)
 
     def none(package: str) -> str:
-        raise attention_xformers.PackageNotFoundError(package)
+        raise PackageNotFoundError(package)
 
     monkeypatch.setattr(attention_xformers, "version", none)
     assert missing("fa2") == (
@@ -125,7 +126,7 @@ def test_a_package_that_is_there_and_broken(monkeypatch: pytest.MonkeyPatch) -> 
     def broken(module: str) -> ModuleType:
         raise OSError("libtorch.so: no such file\nand more")
 
-    monkeypatch.setattr(attention_found.importlib, "import_module", broken)
+    monkeypatch.setattr(importlib, "import_module", broken)
     assert missing("fa3") == (
         "needs flash-attn-3, which is here and cannot be imported (libtorch.so: no such file): "
         "pip install flash-attn-3 --index-url https://download.pytorch.org/whl/cu128 "

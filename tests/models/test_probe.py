@@ -6,7 +6,7 @@ import torch
 from curriculum.models import probe as probing
 from curriculum.models.attention import packed_attention
 from curriculum.models.presets import PRESETS
-from curriculum.models.probe import MASKS, Probe, head_sizes, probe, probes
+from curriculum.models.probe import MASKS, Probe, head_sizes, probe, probes, repeats
 
 CPU = torch.device("cpu")
 
@@ -41,3 +41,25 @@ def test_every_head_of_the_presets_is_probed() -> None:
     assert sizes == sorted(set(sizes))
     few = list(probes(CPU, [(8, 8)], (torch.float32,)))
     assert [p.mask for p in few] == list(MASKS)
+
+
+def test_a_cpu_repeats_its_bits_and_what_does_not_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert all(repeats(CPU, torch.float32, (48, 32), mask) for mask in MASKS)
+    right, calls = packed_attention, iter(range(9))
+
+    def drifts(*args: object, **settings: object) -> torch.Tensor:
+        return right(*args, **settings) * (1 + 1e-6 * next(calls))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(probing, "packed_attention", drifts)
+    assert not repeats(CPU, torch.float32, (48, 32), "causal")
+
+
+def test_a_kernel_that_fails_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*args: object, **settings: object) -> torch.Tensor:
+        raise TypeError("unexpected argument")
+
+    monkeypatch.setattr(probing, "packed_attention", fails)
+    with pytest.raises(
+        RuntimeError, match=r"cpu: torch's flash .*: TypeError: unexpected argument"
+    ):
+        probe(CPU, torch.float32, (8, 8), "full")

@@ -9,6 +9,7 @@ from curriculum.errors import RunError
 from curriculum.gate import Gate
 from curriculum.lock import write_lock
 from curriculum.plan import Plan
+from curriculum.train import execute
 from curriculum.train.console import Console
 from curriculum.train.execute import Request, dry_run_plan, run_plan
 from curriculum.train.launch import Launch
@@ -63,6 +64,8 @@ def test_the_manifest_says_what_was_read_and_where(data: Path, tmp_path: Path) -
     manifest = read_manifest(tmp_path / "run")
     assert manifest["data"] == str(data.resolve())
     assert sorted(manifest["sources"]) == ["captions", "code", "english"]
+    kernel = "cpu: torch's flash kernel (xformers has none for a cpu)"
+    assert kernel in manifest["machine"]["attention"]
     assert manifest["digest"] == world_plan().digest
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert (summary["format"], summary["steps"], summary["complete"]) == (1, 3, False)
@@ -99,3 +102,22 @@ def test_a_dry_run_opens_the_data_and_writes_nothing(data: Path) -> None:
     timed = dry_run_plan(world_plan(), Launch(data=data, device="cpu", threads=1), Quiet())
     assert len(timed) == 5
     assert sorted(data.rglob("*")) == before
+
+
+def test_going_on_with_another_attention_is_told(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go(data, tmp_path / "run", stop_at=STOP)
+    other = "32/32 cuda: fa2, xformers with torch's own flash 2"
+    monkeypatch.setattr(execute, "require_right_attention", lambda *_: [other])
+    said = go(data, tmp_path / "run", resume=True, stop_at=Position("text", 4))
+    assert f", now {other}: its losses may differ" in said[0]
+
+
+def test_an_attention_that_is_not_there_leaves_nothing_behind(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CURRICULUM_ATTENTION", "fa3")
+    with pytest.raises(RunError, match=r"fa3 needs a CUDA device, not cpu"):
+        go(data, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -47,6 +47,22 @@ def test_start_sets_threads_and_determinism() -> None:
         torch.use_deterministic_algorithms(before[1])
 
 
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_gpu_is_deterministic_where_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, deterministic: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(False)
+    try:
+        device = start(Launch(Path("data"), deterministic=deterministic))
+        assert device.type == "cuda"
+        assert torch.are_deterministic_algorithms_enabled() is deterministic
+    finally:
+        torch.set_num_threads(before[0])
+        torch.use_deterministic_algorithms(before[1])
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
 def test_cuda_that_is_not_there_is_refused() -> None:
     with pytest.raises(RunError, match="finds no CUDA device here; say --device cpu"):

@@ -64,12 +64,15 @@ def describe_backend(device: torch.device, dtype: torch.dtype, qk_dim: int, v_di
     return choice_for(device, dtype, qk_dim, v_dim).words(case_of(device, dtype, qk_dim, v_dim))
 
 
-@torch.compiler.assume_constant_result
 def _is_flex(device: torch.device, dtype: torch.dtype, qk_dim: int, v_dim: int) -> bool:
     """Whether these tensors go to FlexAttention, which is no kernel but a graph of its own."""
     from curriculum.models.attention_found import choice_for
 
     return asked_for() == "flex" and choice_for(device, dtype, qk_dim, v_dim).backend == "flex"
+
+
+# What torch.compiler.assume_constant_result sets; calling it would import all of dynamo, a second.
+_is_flex._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def _rows(longest: int, x: Tensor) -> int:

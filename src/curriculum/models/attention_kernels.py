@@ -68,7 +68,8 @@ def backward(
 def lse_size(q: Tensor, v_dim: int, num_docs: int, max_q: int) -> tuple[int, ...]:
     """Size of the row statistics that `forward` hands to `backward`, float32."""
     choice = choice_for(q.device, q.dtype, q.shape[-1], v_dim)
-    op = "cutlass" if choice.backend == "cutlass" else "fa2"  # fa3 and fa4 have fa2's
+    # fa3 and fa4 have those of fa2.
+    op: attention_xformers.Op = "cutlass" if choice.backend == "cutlass" else "fa2"
     return attention_xformers.lse_size(op, tuple(q.shape), num_docs, max_q)
 
 
