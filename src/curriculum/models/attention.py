@@ -43,7 +43,7 @@ def packed_attention(
         raise ValueError("causal attention needs keys at the positions of the queries")
     keys = cu_seqlens if cu_seqlens_k is None else cu_seqlens_k
     longest = max_seqlen if max_seqlen_k is None else max_seqlen_k
-    if q.device.type == "cuda" and _is_flex(q.device, q.dtype, q.shape[-1], v.shape[-1]):
+    if q.device.type == "cuda" and _is_flex():
         from curriculum.models import attention_flex
 
         packing = Packing(cu_seqlens, keys, max_seqlen, longest, causal, scale)
@@ -64,11 +64,9 @@ def describe_backend(device: torch.device, dtype: torch.dtype, qk_dim: int, v_di
     return choice_for(device, dtype, qk_dim, v_dim).words(case_of(device, dtype, qk_dim, v_dim))
 
 
-def _is_flex(device: torch.device, dtype: torch.dtype, qk_dim: int, v_dim: int) -> bool:
-    """Whether these tensors go to FlexAttention, which is no kernel but a graph of its own."""
-    from curriculum.models.attention_found import choice_for
-
-    return asked_for() == "flex" and choice_for(device, dtype, qk_dim, v_dim).backend == "flex"
+def _is_flex() -> bool:
+    """Whether FlexAttention is asked for, which is no kernel but a graph of its own."""
+    return asked_for() == "flex"
 
 
 # What torch.compiler.assume_constant_result sets; calling it would import all of dynamo, a second.
