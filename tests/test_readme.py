@@ -18,24 +18,24 @@ def caption(file: Path) -> str:
     return docstring.splitlines()[0]
 
 
-def rows(folder: Path, depth: int) -> list[tuple[str, str]]:
-    """Return (indented name, caption) of a package: itself, its files, then its packages."""
+def lines(folder: Path, depth: int) -> list[str]:
+    """Return the tree of a package: itself, its files in columns, then its packages."""
     name = folder.name if depth else folder.relative_to(ROOT).as_posix()
     found = [("  " * depth + name + "/", caption(folder / "__init__.py"))]
     for file in sorted(folder.glob("*.py")):
         if file.name != "__init__.py" and file.read_text(encoding="utf-8").strip():
             found.append(("  " * (depth + 1) + file.name, caption(file)))
-    for inner in sorted(folder.iterdir()):
-        if (inner / "__init__.py").is_file():
-            found += rows(inner, depth + 1)
-    return found
+    width = max(len(name) for name, _ in found) + 2
+    inner = [path for path in sorted(folder.iterdir()) if (path / "__init__.py").is_file()]
+    return [
+        *(f"{name:{width}}{text}" for name, text in found),
+        *(line for path in inner for line in lines(path, depth + 1)),
+    ]
 
 
 def tree() -> list[str]:
     """Return the lines of the README's tree, as `make tree` prints them."""
-    found = rows(PACKAGE, 0)
-    width = max(len(name) for name, _ in found) + 2
-    return [f"{name:{width}}{text}" for name, text in found]
+    return lines(PACKAGE, 0)
 
 
 def tree_in(page: str) -> list[str]:

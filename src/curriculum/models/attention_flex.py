@@ -1,4 +1,4 @@
-"""Packed attention by torch's FlexAttention: a mask in blocks, made on the device from the starts
+"""Packed attention by FlexAttention: a mask in blocks, made on the device from the starts
 
 It differentiates and compiles by itself, so it is no part of the operator. It only runs where
 CURRICULUM_ATTENTION=flex asks for it; its forward is tested on a CPU, and it has never run on a

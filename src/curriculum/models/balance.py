@@ -1,4 +1,4 @@
-"""Balance of experts as a loss: the share of the tokens they got times what the router gave them
+"""Balance of experts as a loss: the share of tokens they got times what the router gave
 
     f_i = E c_i / sum(c)      c_i: how often expert i was chosen, over a step or over a sequence
     P_i = mean over live tokens of s_i / sum_j s_j      s: the router's scores

@@ -1,4 +1,4 @@
-"""The language model: latent attention and experts, or dense layers; RoPE from the plan's floats
+"""The language model: latent attention and experts, or dense layers; RoPE by the plan
 
     tokens [T] --embed--> x [T, C] --layers--> norm --> hidden [T, C]      (head: losses.py, vlm.py)
 
