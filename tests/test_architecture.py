@@ -268,12 +268,8 @@ def test_plan_loads_no_array_library() -> None:
     plan = ROOT / "plans" / "kimi-vl.yaml"
     program = (
         "import sys\n"
-        "from curriculum.cli.main import main\n"
-        f"sys.argv = ['curriculum', 'plan', {str(plan)!r}]\n"
-        "try:\n"
-        "    main()\n"
-        "except SystemExit as end:\n"
-        "    assert not end.code, end.code\n"
+        "from curriculum.cli.main import run\n"
+        f"assert run(['plan', {str(plan)!r}]) == 0\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -4,9 +4,10 @@ import gc
 import json
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -16,7 +17,7 @@ from curriculum.findings import finding_json, text_of
 
 COMMANDS = ("plan", "check", "at", "simulate", "train", "audit", "schema", "doctor", "fmt")
 SHORT = ("plan", "at", "schema", "fmt")
-"""Commands that are over in a moment: what they leave behind need not be collected."""
+"""Commands that are over in a moment: what they leave behind is neither collected nor freed."""
 
 
 def app_for(arguments: list[str]) -> typer.Typer:
@@ -60,9 +61,24 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a plan may hold what a terminal lacks
-    if sys.argv[1:2] and sys.argv[1] in SHORT:
+    is_short = sys.argv[1:2] != [] and sys.argv[1] in SHORT
+    if is_short:
         gc.disable()
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if is_short:
+        _leave(code)
+    sys.exit(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End at once: freeing a plan object by object would be a tenth of the time of `plan`.
+
+    Nothing of ours waits for the end of the interpreter: files are closed, no thread runs.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, AttributeError):  # whoever read it has gone, or nobody ever did
+            stream.flush()
+    os._exit(code)
 
 
 def run(arguments: list[str]) -> int:
