@@ -85,15 +85,20 @@ def without_attention(plan: Plan) -> tuple[str, ...]:
 
 def image_positions(plan: Plan, stage: Stage) -> Fraction | None:
     """Return the LLM positions of a stage that images fill, exactly; None where nobody says."""
+    shares = {name: plan.sources[name].image_share for name in stage.mixture.sources}
+    with_images = {
+        name: share
+        for name, share in shares.items()
+        if share or (share is None and plan.sources[name].modality != "text")
+    }
     total = Fraction(0)
-    for name, tokens in stage.mixture.ideal_tokens(stage.steps).items():
-        source = plan.sources[name]
-        share = source.image_share
-        if share is None and source.modality == "text":
-            share = Fraction(0)
-        if share is None and tokens:
+    if not with_images:
+        return total
+    read = stage.mixture.ideal_tokens(stage.steps)
+    for name, share in with_images.items():
+        if share is None and read[name]:
             return None
-        total += tokens * (share or 0)
+        total += read[name] * (share or 0)
     return total
 
 

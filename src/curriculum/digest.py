@@ -45,7 +45,7 @@ def with_digests(plan: Plan) -> Plan:
         "outside": known,
         "unknown": [asdict(u) for u in plan.unknown],
         "modules": {n: module_json(m) for n, m in plan.modules.items()},
-        "sources": {n: source_json(s, with_path=False) for n, s in plan.sources.items()},
+        "sources": digests.sources,
     }
     if composed:
         whole["composed"] = {c.name: c.digest for c in composed}
@@ -72,6 +72,7 @@ class _Digests:
         self.stages = {stage.name: stage for stage in plan.stages}
         self.composed = {composed.name: composed for composed in plan.composed}
         self.known: dict[tuple[str, int], str] = {}
+        self.sources = {n: source_json(s, with_path=False) for n, s in plan.sources.items()}
 
     def upto(self, name: str, step: int) -> str:
         """Digest a stage, or the part of it up to a step."""
@@ -92,7 +93,7 @@ class _Digests:
             "order": ORDER,
             "plan_seed": self.plan.seed,
             "parents": {module: self._parent(start) for module, start in stage.init.items()},
-            "sources": {n: source_json(self.plan.sources[n], with_path=False) for n in names},
+            "sources": {n: self.sources[n] for n in names},
             "modules": {n: module_json(self.plan.modules[n]) for n in stage.init},
             "stage": _mathematics(stage, step),
         }

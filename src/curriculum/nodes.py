@@ -89,10 +89,10 @@ def settled(node: Node) -> Node:
         case Seq() if is_conflict(node):
             return settled(node.items[0])
         case Seq():
-            return replace(node, items=tuple(map(settled, node.items)))
+            return Seq(tuple(map(settled, node.items)), node.span, node.tag)
         case Map():
             entries = tuple((key, settled(value)) for key, value in node.entries)
-            return replace(node, entries=entries)
+            return Map(entries, node.span, node.tag)
         case Scalar():
             return node
 

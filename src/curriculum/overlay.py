@@ -41,7 +41,7 @@ def expanded(root: Map, problems: list[Diagnostic]) -> Map:
     """Let dotted keys at the top reach below, in a file that extends nothing too."""
     dotted = [entry for entry in root.entries if len(path_names(entry[0].text)) > 1]
     plain = tuple(entry for entry in root.entries if entry not in dotted)
-    merged = replace(root, entries=plain)
+    merged = Map(plain, root.span, root.tag)
     for key, value in dotted:
         merged = put(merged, path_names(key.text), key, value, problems)
     return merged
@@ -139,7 +139,7 @@ def without_nothing(node: Node, problems: list[Diagnostic]) -> Node:
             items = tuple(
                 _told(item, "this item holds nothing", item.span, problems) for item in node.items
             )
-            return replace(node, items=items)
+            return Seq(items, node.span, node.tag)
         case Map():
             entries = []
             for key, value in node.entries:
@@ -147,7 +147,7 @@ def without_nothing(node: Node, problems: list[Diagnostic]) -> Node:
                 if _is_null(value):
                     what = f"`{key.text}: null` deletes nothing: no plan below says it"
                 entries.append((key, _told(value, what, key.span, problems)))
-            return replace(node, entries=tuple(entries))
+            return Map(tuple(entries), node.span, node.tag)
     return node
 
 

@@ -38,6 +38,10 @@ HEADS = (
 LEFT = (" batch", " LR start > peak > end")
 
 
+Flops = tuple[int, tuple[str, ...]]
+"""The known FLOPs of a stage, and the modules whose cost nobody says."""
+
+
 class LrFigures(NamedTuple):
     """The learning rate of a target at the stage's start, at its peak and at its end."""
 
@@ -89,19 +93,20 @@ def _lr_figures(stage: Stage, curve: Curve | None) -> LrFigures:
 def screen(plan: Plan) -> str:
     """Draw the plan as text."""
     figures = stage_figures(plan)
+    flops = {stage.name: known_flops(stage_flops(plan, stage)) for stage in plan.stages}
     rows: list[Row] = []
     for stage in in_order(plan):
         if isinstance(stage, ComposedStage):
             words, *more = composed_lines(plan, stage)
             rows.append(Row(stage.name, words=words, below=tuple(more)))
         else:
-            rows.append(_stage_row(plan, stage, figures[stage.name]))
+            rows.append(_stage_row(plan, stage, figures[stage.name], flops[stage.name]))
     for unknown in plan.unknown:
         asked = "" if unknown.asked_tokens is None else rounded_in_words(unknown.asked_tokens, 4)
         words = f"{asked} unknown: {', '.join(unknown.missing)}"
         rows.append(Row(unknown.name, words=words.strip()))
     head = wrapped(f"{plan.name}  {plan.digest[:12]}")
-    totals = [line for words in _totals(plan) for line in _told(words)]
+    totals = [line for words in _totals(plan, list(flops.values())) for line in _told(words)]
     table = laid_out(HEADS, rows, LEFT)
     return "\n".join([*head, "", *table, "", *totals, *value_lines(plan.provenance)])
 
@@ -111,10 +116,10 @@ def _told(words: str) -> list[str]:
     return wrapped(words.lstrip(), len(words) - len(words.lstrip()))
 
 
-def _stage_row(plan: Plan, stage: Stage, figures: Figures) -> Row:
+def _stage_row(plan: Plan, stage: Stage, figures: Figures, flops: Flops) -> Row:
     pieces = [p for p in stage.batch.pieces if p.first_step < stage.steps]
     known = [x for x in figures.epochs.values() if x is not None]
-    total, missing = known_flops(stage_flops(plan, stage))
+    total, missing = flops
     partial = "+" if missing else ""
     by_words: dict[str, list[str]] = {}
     for target, lr in figures.lr.items():
@@ -149,11 +154,10 @@ def _lr_words(lr: LrFigures) -> str:
     return " > ".join(rate_in_words(x) for x in (lr.start, lr.peak, lr.end))
 
 
-def _totals(plan: Plan) -> list[str]:
+def _totals(plan: Plan, flops: list[Flops]) -> list[str]:
     asked = sum(s.budget.tokens for s in plan.stages)
     planned = sum(s.tokens for s in plan.stages)
     steps = sum(s.steps for s in plan.stages)
-    flops = [known_flops(stage_flops(plan, stage)) for stage in plan.stages]
     words = f"{sum(known for known, _ in flops):.3g}".replace("e+", "e")
     if any(missing for _, missing in flops):
         words += " and more (+: not all known)"

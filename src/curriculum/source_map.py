@@ -232,7 +232,7 @@ class _Reader:
 
     def _until(self, span: Span, event: Any) -> Span:
         end = event.end_mark
-        return span._replace(end_line=end.line + 1, end_column=end.column + 1)
+        return Span(self.file, span.line, span.column, end.line + 1, end.column + 1)
 
     def _syntax(self, error: yaml.YAMLError) -> FindingsError:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)

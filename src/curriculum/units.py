@@ -207,9 +207,10 @@ def decimal_words(value: Fraction | int) -> str:
     >>> decimal_words(Fraction(9, 20)), decimal_words(Fraction(1, 3)), decimal_words(50_000)
     ('0.45', '1/3', '50000')
     """
-    value = Fraction(value)
     twos = fives = 0
     rest = value.denominator
+    if rest == 1:
+        return str(value.numerator)
     while rest % 2 == 0:
         rest, twos = rest // 2, twos + 1
     while rest % 5 == 0:
@@ -217,14 +218,14 @@ def decimal_words(value: Fraction | int) -> str:
     if rest != 1:
         return f"{value.numerator}/{value.denominator}"
     places = max(twos, fives)
-    if places == 0:
-        return str(value.numerator)
     digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
     sign = "-" if value < 0 else ""
     return f"{sign}{digits[:-places]}.{digits[-places:]}"
 
 
 def _decimal(text: str) -> Fraction:
+    if len(text) <= 20 and text.isdecimal():  # most are; int reads faster
+        return Fraction(int(text))
     exponent = re.search(r"[eE]([+-]?[0-9]+)$", text)
     if (exponent and abs(int(exponent[1])) > 300) or len(text) > 400:
         raise ValueProblem(f"`{_shown(text)}` has more digits than a plan can hold")

@@ -57,8 +57,11 @@ def _tokens_asked(plan: Plan, on_path: bool) -> dict[str, Counts]:
 
 def _add(sums: Counts, counts: Counts) -> None:
     for name, tokens in counts.items():
-        so_far = sums.get(name, Fraction(0))
-        sums[name] = None if tokens is None or so_far is None else so_far + tokens
+        so_far = sums.get(name)
+        if name not in sums or tokens is None:
+            sums[name] = tokens
+        elif so_far is not None:
+            sums[name] = so_far + tokens
 
 
 def epochs(plan: Plan) -> dict[str, Counts]:

@@ -108,6 +108,8 @@ def _refuse(path: Path, what: str, known: list[str]) -> NoReturn:
 
 
 def _nodes(plan: Plan, kind: str, name: str) -> dict[str, frozenset[str]]:
+    if kind in ("source", "modality") and not _sources(plan, kind, name):
+        return {stage.name: frozenset() for stage in plan.stages}
     return {
         stage.name: frozenset(_topmost(plan, kind, name, stage.mixture.roots, ""))
         for stage in plan.stages

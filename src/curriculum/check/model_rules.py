@@ -198,8 +198,10 @@ def _parents(plan: Plan, stage: Stage, name: str) -> list[tuple[Stage, int]]:
 def _says(plan: Plan, stage: Stage, key: str) -> bool:
     """Say whether the stage's own text has the key; a lock has no text and is not blamed."""
     path = f"stages.{stage.name}.{key}"
-    says = any(place == path or place.startswith(f"{path}.") for place in plan.places)
-    return says or not plan.places
+    if path in plan.places or not plan.places:
+        return True
+    below = f"{path}."
+    return any(place.startswith(below) for place in plan.places)
 
 
 def _says_context(plan: Plan, stage: Stage) -> bool:
@@ -223,8 +225,9 @@ def _has_experts(plan: Plan, stage: Stage) -> bool:
 
 
 def _reads_images(plan: Plan, stage: Stage) -> bool:
-    total = stage.mixture.ideal_tokens(stage.steps)
-    return any(plan.sources[name].modality != "text" for name, tokens in total.items() if tokens)
+    others = [n for n in stage.mixture.sources if plan.sources[n].modality != "text"]
+    total = stage.mixture.ideal_tokens(stage.steps) if others else {}
+    return any(total[name] for name in others)
 
 
 def _reached(plan: Plan, stage: Stage) -> set[str]:

@@ -45,8 +45,10 @@ def value(p: Poly, j: int) -> Fraction:
     >>> value((Fraction(1), Fraction(1, 2)), 3)
     Fraction(5, 2)
     """
-    total = Fraction(0)
-    for coefficient in reversed(p):
+    if not p:
+        return Fraction(0)
+    total = p[-1]
+    for coefficient in p[-2::-1]:
         total = total * j + coefficient
     return total
 
@@ -101,9 +103,11 @@ def first_failure(p: Poly, holds: Callable[[int], bool], steps: int) -> int | No
     >>> first_failure((Fraction(-3), Fraction(1)), lambda s: s != 0, 10)
     3
     """
-    ends = sorted({0, *turns(p, steps), steps - 1})
     if not holds(sign(value(p, 0))):
         return 0
+    if len(p) <= 1:
+        return None
+    ends = sorted({0, *turns(p, steps), steps - 1})
     for start, end in itertools.pairwise(ends):
         first, last = sign(value(p, start)), sign(value(p, end))
         if not holds(last):
@@ -125,7 +129,7 @@ def first_where(true: Callable[[int], bool], start: int, end: int) -> int:
 
 def sign(number: Fraction) -> int:
     """Return -1, 0 or 1."""
-    return (number > 0) - (number < 0)
+    return (number.numerator > 0) - (number.numerator < 0)
 
 
 def _crossing(p: Poly, start: int, end: int) -> int:

@@ -55,11 +55,11 @@ class Shape(ABC):
 
     def parts(self) -> tuple[str, ...]:
         """Names of the parts of this module, in the order of its parameters."""
-        return tuple(_params_by_part(self, False))
+        return tuple(_params_by_part(self)[0])
 
     def params_by_part(self, *, active: bool = False) -> dict[str, int]:
         """Parameters of each part; with `active`, only those that work on one token."""
-        return dict(_params_by_part(self, active))
+        return dict(_params_by_part(self)[active])
 
     def params_of(self, part: str) -> int | None:
         """Parameters of one part; None where only the module's count is known."""
@@ -374,14 +374,24 @@ def check_heads(name: str, width: int, num_heads: int) -> None:
 
 
 @cache
-def _params_by_part(shape: Shape, active: bool) -> Mapping[str, int]:
-    """Walk the weights once per shape: a full-size module has thousands of them."""
-    counts: dict[str, float] = {}
+def _params_by_part(shape: Shape) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """Count all parameters and the active ones of each part.
+
+    The weights are walked once per shape, and each name is read once for all layers: a full-size
+    module has thousands of weights.
+    """
+    read: dict[str, tuple[str, float]] = {}
+    counts: dict[str, int] = {}
+    active: dict[str, float] = {}
     for name, size in shape.weights().items():
-        share = shape.active_share(name) if active else 1.0
-        part = part_of(shape.kind, name)
-        counts[part] = counts.get(part, 0.0) + math.prod(size) * share
-    return {part: round(count) for part, count in counts.items()}
+        one_name = name.split(".", 2)[2] if name.startswith("layers.") else f"/{name}"
+        if one_name not in read:
+            read[one_name] = part_of(shape.kind, name), shape.active_share(name)
+        part, share = read[one_name]
+        count = math.prod(size)
+        counts[part] = counts.get(part, 0) + count
+        active[part] = active.get(part, 0.0) + count * share
+    return counts, {part: round(count) for part, count in active.items()}
 
 
 def _total(counts: Mapping[str, int], without_embeddings: bool) -> int:
