@@ -89,7 +89,7 @@ class _Compared:
 
     def first_failure(self, signs: tuple[int, ...], steps: int) -> int | None:
         """Look from left to right, in halves where the whole does not decide."""
-        turns = {poly: polynomials.turns(poly, steps) for poly in self._polys()}
+        turns = {poly: polynomials.turns(poly, steps) for poly in self._curved()}
         waiting = [(0, steps - 1)]
         while waiting:
             start, end = waiting.pop()
@@ -112,8 +112,10 @@ class _Compared:
             least, most = self._between(key, poly, start, end, turns)
             low, high = low + least, high + most
         sizes = [self._between(key, poly, start, end, turns) for key, poly in self.parts]
-        at_least = sum((_least(lo, hi) for lo, hi in sizes), Fraction(0)) * self.tolerance
         at_most = sum((max(abs(lo), abs(hi)) for lo, hi in sizes), Fraction(0)) * self.tolerance
+        if low > at_most or high < -at_most:  # most of all: `at_least` is no more than that
+            return {polynomials.sign(low)}
+        at_least = sum((_least(lo, hi) for lo, hi in sizes), Fraction(0)) * self.tolerance
         possible = set()
         if low < -at_least:
             possible.add(-1)
@@ -131,15 +133,18 @@ class _Compared:
         end: int,
         turns: Mapping[Poly, list[int]],
     ) -> tuple[Fraction, Fraction]:
-        low, high = polynomials.extremes(poly, start, end, turns[poly])
+        at = turns[poly] if len(poly) > 2 else ()
+        low, high = polynomials.extremes(poly, start, end, at)
         for number in key:
             least, most = self.atoms[number].between(start, end)
             ends = (low * least, low * most, high * least, high * most)
             low, high = min(ends), max(ends)
         return low, high
 
-    def _polys(self) -> set[Poly]:
-        return {*self.terms.values(), *(poly for _, poly in self.parts)}
+    def _curved(self) -> set[Poly]:
+        """Return the polynomials that may turn: not a constant, and no line."""
+        polys = (*self.terms.values(), *(poly for _, poly in self.parts))
+        return {poly for poly in polys if len(poly) > 2}
 
 
 def _least(low: Fraction, high: Fraction) -> Fraction:

@@ -20,6 +20,8 @@ def plus(p: Poly, q: Poly, factor: int = 1) -> Poly:
     >>> plus((Fraction(1),), (Fraction(1), Fraction(2)), -1)
     (Fraction(0, 1), Fraction(-2, 1))
     """
+    if not p and factor == 1:
+        return q
     pairs = itertools.zip_longest(p, q, fillvalue=Fraction(0))
     return _trimmed([a + factor * b for a, b in pairs])
 
@@ -32,6 +34,8 @@ def times(p: Poly, q: Poly) -> Poly:
     """
     if not p or not q:
         return ZERO
+    if len(q) == 1:
+        return _trimmed([a * q[0] for a in p])
     product = [Fraction(0)] * (len(p) + len(q) - 1)
     for i, a in enumerate(p):
         for k, b in enumerate(q):
@@ -59,6 +63,9 @@ def through(samples: Sequence[Fraction]) -> Poly:
     >>> through([Fraction(0), Fraction(1), Fraction(4)])
     (Fraction(0, 1), Fraction(0, 1), Fraction(1, 1))
     """
+    if len(samples) <= 2:  # most of all
+        steps = (right - left for left, right in itertools.pairwise(samples))
+        return _trimmed([*samples[:1], *steps])
     total, row = ZERO, list(samples)
     basis: Poly = (Fraction(1),)
     for k in range(len(samples)):
