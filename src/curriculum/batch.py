@@ -6,7 +6,7 @@ A ramp is many pieces that follow from six numbers: it is laid out wherever a ba
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 MOST_LEVELS = 100_000
 """The levels that the ramps of a plan may have: a ramp costs time and memory by its levels."""
@@ -77,8 +77,7 @@ Entry = tuple[int, int, int | None]
 """Sequences in a step, context, and the mark in tokens at which they end; the last has none."""
 
 
-@dataclass(frozen=True, slots=True)
-class LaidRamp:
+class LaidRamp(NamedTuple):
     """A ramp, and the steps that its levels hold."""
 
     ramp: Ramp

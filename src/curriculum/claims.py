@@ -3,9 +3,8 @@
 Nothing here knows a plan: `check/claim_values.py` says what a path is worth in one.
 """
 
-from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from curriculum.errors import ClaimProblem, did_you_mean
 from curriculum.units import Amount
@@ -14,8 +13,7 @@ Sign = Literal["+", "-", "*", "/"]
 Order = Literal["<=", "<", ">=", ">", "==", "!="]
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(NamedTuple):
     """A stage, or one point of it: at its end, or at a mark."""
 
     stage: str
@@ -29,8 +27,7 @@ class Point:
         return self.mark is None and not self.is_end
 
 
-@dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(NamedTuple):
     """A number; `unit` is what was written beside it: tokens, steps, seqs, epochs or share."""
 
     value: Fraction
@@ -38,8 +35,7 @@ class Constant:
     place: tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(NamedTuple):
     """A value of the plan: `mix.web`, `lr.llm`; `point` where it is asked elsewhere."""
 
     names: tuple[str, ...]
@@ -51,8 +47,7 @@ class Path:
         return ".".join(self.names)
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """Two values made one."""
 
     sign: Sign
@@ -64,8 +59,7 @@ class Operation:
 Value = Constant | Path | Operation
 
 
-@dataclass(frozen=True, slots=True)
-class Relation:
+class Relation(NamedTuple):
     """What a claim says of two values."""
 
     order: Order
@@ -184,18 +178,18 @@ def scoped(relation: Relation, scope: Point | None) -> Relation:
     """Return a relation whose paths are asked at a point, but for those that say their own."""
     if scope is None:
         return relation
-    return replace(
-        relation, left=_value_at(relation.left, scope), right=_value_at(relation.right, scope)
+    return relation._replace(
+        left=_value_at(relation.left, scope), right=_value_at(relation.right, scope)
     )
 
 
 def _value_at(value: Value, scope: Point) -> Value:
     match value:
         case Path(point=None):
-            return replace(value, point=scope)
+            return value._replace(point=scope)
         case Operation():
-            return replace(
-                value, left=_value_at(value.left, scope), right=_value_at(value.right, scope)
+            return value._replace(
+                left=_value_at(value.left, scope), right=_value_at(value.right, scope)
             )
         case _:
             return value

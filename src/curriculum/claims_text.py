@@ -11,7 +11,6 @@ path     = word { "." word }
 """
 
 import re
-from dataclasses import replace
 from fractions import Fraction
 from typing import NoReturn, cast
 
@@ -67,12 +66,11 @@ def parse_claim(text: str) -> tuple[Relation, ...]:
     scope = reader.point()
     found = reader.both()
     reader.end()
-    relations = found if isinstance(found, tuple) else ()
-    if not isinstance(found, tuple):
+    if isinstance(found, Value):
         raise ClaimProblem("this compares nothing", *found.place, "write a comparison: ... <= 40%")
-    for relation in relations:
+    for relation in found:
         check_units(relation)
-    return tuple(scoped(relation, scope) for relation in relations)
+    return tuple(scoped(relation, scope) for relation in found)
 
 
 class _Reader:
@@ -110,7 +108,7 @@ class _Reader:
             at = self.at
             self.at += len("and")
             more = self.relation()
-            if not isinstance(found, tuple) or not isinstance(more, tuple):
+            if isinstance(found, Value) or isinstance(more, Value):
                 raise ClaimProblem(
                     "`and` stands between comparisons", at, at + 3, "a <= 1 and b <= 2"
                 )
@@ -149,8 +147,7 @@ class _Reader:
             raise ClaimProblem(what, start, start + 1, "write several claims")
         if self.take("-"):
             value = _number(self.factor())
-            return replace(
-                _joined("-", Constant(Fraction(0), None, (start, start + 1)), value),
+            return _joined("-", Constant(Fraction(0), None, (start, start + 1)), value)._replace(
                 place=(start, self.at),
             )
         if self.take("("):
@@ -159,7 +156,7 @@ class _Reader:
                 raise ClaimProblem("this parenthesis does not close", start, start + 1)
             return inner
         if (point := self.point()) is not None:
-            return replace(self.path(), point=point)
+            return self.path()._replace(point=point)
         if (match := _NUMBER.match(self.text, self.at)) is not None:
             self.at = match.end()
             return _literal(match)
@@ -226,10 +223,10 @@ def _literal(match: re.Match[str]) -> Constant:
 
 
 def _number(value: Value | tuple[Relation, ...]) -> Value:
-    if isinstance(value, tuple):
-        place = value[0].place[0], value[-1].place[1]
-        raise ClaimProblem("a comparison is no number", *place, "join comparisons with `and`")
-    return value
+    if isinstance(value, Value):
+        return value
+    place = value[0].place[0], value[-1].place[1]
+    raise ClaimProblem("a comparison is no number", *place, "join comparisons with `and`")
 
 
 def _joined(

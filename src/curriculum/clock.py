@@ -8,15 +8,14 @@ run of the clock form a chain; a position is tokens on that clock and steps, and
     tokens0 = 0                   tokens0 = 5.2T     total = 6.6T
 """
 
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from curriculum.batch import Batch
 from curriculum.curve import ClockUnit
 
 
-@dataclass(frozen=True, slots=True)
-class Rider:
+class Rider(NamedTuple):
     """One stage on a clock: where the clock stood at its first step, and what it asked for."""
 
     stage: str
@@ -52,8 +51,7 @@ class Rider:
         return self.tokens0 + self.batch.tokens_before(step)
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(NamedTuple):
     """Where a schedule's clock stands when a stage begins, and who rode before."""
 
     instance: str
@@ -62,8 +60,7 @@ class Clock:
     chain: tuple[Rider, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """A place on a clock."""
 
     tokens: int

@@ -8,8 +8,8 @@ all problems of a file.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from curriculum.compile_claims import compile_claims
 from curriculum.compile_draft import draft_stage
@@ -28,12 +28,11 @@ from curriculum.plan import OutsideStage, Plan, Stage
 from curriculum.spec_plan import read_spec
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
+class Compiled(NamedTuple):
     """A plan with everything that is to be said of it; no plan where it could not be compiled."""
 
     plan: Plan | None
-    findings: tuple[Diagnostic, ...] = field(default=())
+    findings: tuple[Diagnostic, ...] = ()
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:

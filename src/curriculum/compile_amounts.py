@@ -6,9 +6,9 @@ size, sqrt_size    a part, in proportion, of what siblings with a ratio or an am
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, isqrt
+from typing import NamedTuple
 
 from curriculum.compile_state import Draft, State
 from curriculum.errors import Span
@@ -31,8 +31,7 @@ def root_of(tokens: int) -> Fraction:
     return Fraction(isqrt(tokens << 2 * _ROOT_BITS), 1 << _ROOT_BITS)
 
 
-@dataclass(frozen=True, slots=True)
-class Around:
+class Around(NamedTuple):
     """Where siblings stand in a mixture that is being compiled.
 
     `levels` are the siblings above them, from the top, each with the name of the one that holds

@@ -1,7 +1,6 @@
 """Which schedules a stage rides on, and where their clocks stand when it begins"""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from curriculum.clock import Clock, Rider
 from curriculum.compile_state import Draft, Kept, State
@@ -67,7 +66,7 @@ def _kept_rides(kept: Draft, kept_by: Mapping[str, Kept]) -> dict[str, RideSpec]
 
 
 def _kept_ride(ride: RideSpec) -> RideSpec:
-    return replace(ride, restart=False, jump=False)
+    return ride._replace(restart=False, jump=False)
 
 
 def followed_of(
@@ -102,7 +101,7 @@ def clocks_of(
                 if schedule in ridden and clock.chain:
                     followed.add((schedule, clock.chain[-1], spec.name.text))
                 continue
-            clocks[schedule] = replace(other, instance="")  # whoever rides on it is refused
+            clocks[schedule] = other._replace(instance="")  # whoever rides on it is refused
             if schedule in needed:
                 ends = [rounded_in_words(c.tokens) for c in (other, clock)]
                 state.report(
@@ -120,7 +119,7 @@ def clocks_of(
             old = _taken_over(state, spec, clocks, stretched[schedule])
             if old is None:
                 return None
-            clock = replace(old, instance=spec.name.text)
+            clock = old._replace(instance=spec.name.text)
         clocks[schedule] = clock
     return clocks
 
@@ -157,6 +156,6 @@ def _left_clocks(draft: Draft, step: int) -> dict[str, Clock]:
         rider = draft.rider(clock)
         tokens, steps = rider.tokens_at(step), clock.steps + step
         if step < draft.steps:
-            rider = replace(rider, asked_tokens=tokens - clock.tokens, steps=step)
+            rider = rider._replace(asked_tokens=tokens - clock.tokens, steps=step)
         clocks[schedule] = Clock(clock.instance, tokens, steps, (*clock.chain, rider))
     return clocks

@@ -1,7 +1,8 @@
 """Where the modules of a stage come from, and whose optimizer state comes along"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from curriculum.compile_merge import Taken, taken_of
 from curriculum.compile_state import Kept, State
@@ -11,8 +12,7 @@ from curriculum.plan import Start
 from curriculum.spec import StageSpec, Word
 
 
-@dataclass(frozen=True, slots=True)
-class Inits:
+class Inits(NamedTuple):
     """Where each module comes from, and the candidates of those that were selected."""
 
     starts: Mapping[str, Start]

@@ -1,7 +1,8 @@
 """What a stage keeps: an ancestor, others for some modules, or an outside checkpoint's facts"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import NamedTuple
 
 from curriculum.compile_merge import is_known_module
 from curriculum.compile_points import kept_of, reaches
@@ -9,14 +10,13 @@ from curriculum.compile_state import Kept, State
 from curriculum.spec import StageSpec
 
 
-@dataclass(frozen=True, slots=True)
-class Keeps:
+class Keeps(NamedTuple):
     """The stage with what an outside checkpoint says for it; the ancestor that it keeps, and those
     that modules keep instead."""
 
     spec: StageSpec
     kept: Kept | None = None
-    by_module: Mapping[str, Kept] = field(default_factory=dict)
+    by_module: Mapping[str, Kept] = MappingProxyType({})
     outside: str | None = None
 
 
@@ -29,7 +29,7 @@ def keeps_of(state: State, spec: StageSpec) -> Keeps:
         says_context = spec.seq_len or (spec.batch and spec.batch[0].seq_len)
         seq_len = spec.seq_len if says_context else given.seq_len
         rope = given.rope if spec.rope is None else spec.rope
-        facts = replace(spec, keep=None, seq_len=seq_len, rope=rope)
+        facts = spec._replace(keep=None, seq_len=seq_len, rope=rope)
         return Keeps(facts, None, _by_module(state, spec), outside.name)
     return Keeps(spec, kept_of(state, spec, spec.keep), _by_module(state, spec))
 

@@ -7,9 +7,11 @@ A module that comes from one parent alone passes through: it comes from where th
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fractions import Fraction
 from math import floor
+from types import MappingProxyType
+from typing import NamedTuple
 
 from curriculum.compile_points import mark_step
 from curriculum.compile_state import State
@@ -24,12 +26,11 @@ COMPOSING = frozenset({"init", "source", "status"})
 """What a stage may say that only composes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """Where each module comes from: no share where it is new, several where it is an average."""
 
     shares: Mapping[str, tuple[Share, ...]]
-    among: Mapping[str, tuple[Start, ...]] = field(default_factory=dict)
+    among: Mapping[str, tuple[Start, ...]] = MappingProxyType({})
 
 
 def is_composing(spec: StageSpec) -> bool:
@@ -118,7 +119,7 @@ def _shares(state: State, module: str, origin: Origin) -> tuple[Share, ...] | No
             weights = origin.weights or (Fraction(1, len(starts)),) * len(starts)
         case LastSpec():
             starts = _last_of(state, module, origin)
-            weights = (Fraction(1, origin.count),) * len(starts)
+            weights = (Fraction(1, origin.number),) * len(starts)
     known = [start for start in starts if start is not None]
     if len(known) < len(starts) or not starts:
         return None
@@ -157,7 +158,7 @@ def _last_of(state: State, module: str, spec: LastSpec) -> list[Start | None]:
         )
         return [None]
     every, steps = spec.every, []
-    for index in range(spec.count):
+    for index in range(spec.number):
         if every.amount.unit == "steps":
             full = every.amount.value
             is_full = every.scale == UNSCALED
@@ -174,7 +175,7 @@ def _last_of(state: State, module: str, spec: LastSpec) -> list[Start | None]:
         words = "are less than a step apart" if short else "reach back to before its first step"
         state.report(
             "average-beyond-stage",
-            f"{spec.count} checkpoints of `{point.stage}`, {_distance(every.amount)} apart, "
+            f"{spec.number} checkpoints of `{point.stage}`, {_distance(every.amount)} apart, "
             f"{words} ({last.step:,} steps)",
             every.span,
             "take fewer, or " + ("further apart" if short else "nearer to each other"),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import NamedTuple
 
 from curriculum.batch import Batch
 from curriculum.clock import Clock, Rider
@@ -16,8 +17,7 @@ from curriculum.spec import LayoutSpec, PlanSpec, RideSpec, StageSpec, Word
 from curriculum.spec_reader import is_misspelt
 
 
-@dataclass(frozen=True, slots=True)
-class Outside:
+class Outside(NamedTuple):
     """An outside checkpoint, drafted."""
 
     name: str

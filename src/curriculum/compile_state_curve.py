@@ -5,7 +5,6 @@ text (8 steps, new state)    align (llm frozen)    joint (carry: [llm])
 """
 
 from collections.abc import Collection
-from dataclasses import replace
 
 from curriculum.clock import Clock, Rider
 from curriculum.compile_lifecycle import parts_in
@@ -117,6 +116,6 @@ def _state_chain(state: State, draft: Draft, part: str) -> tuple[Rider, ...] | N
         rider = parent.rider(_end_of(parent, tuple(chain[-1:])))
         if step < parent.steps:
             asked = parent.batch.tokens_before(step)
-            rider = replace(rider, asked_tokens=asked, steps=step)
+            rider = rider._replace(asked_tokens=asked, steps=step)
         chain.append(rider)
     return tuple(chain)

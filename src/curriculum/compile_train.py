@@ -96,8 +96,8 @@ def count_of(
     """Return the module whose positions the tokens are; None where that is refused."""
     kinds = {m: state.modules[m].shape.kind for m in init if m in state.modules}
     llm = next((m for m, kind in sorted(kinds.items()) if kind == "llm"), "")
-    count = spec.count.text if spec.count else kept[0].count if kept else llm
-    span = spec.count.span if spec.count else spec.name.span
+    count = spec.counted.text if spec.counted else kept[0].count if kept else llm
+    span = spec.counted.span if spec.counted else spec.name.span
     if not count:
         state.report(
             "count-unsaid",

@@ -6,14 +6,13 @@ soup: llm = 1/3 a@1200 + 1/3 b@1200 + 1/3 c@1200
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from curriculum.plan import Start
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """One parent of an average, and its weight."""
 
     start: "Start"

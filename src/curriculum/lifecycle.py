@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import NamedTuple
 
 from curriculum.models.adapters import Adapter
 
@@ -17,8 +18,7 @@ LEFT = ("merge", "drop", "keep")
 """What becomes of the adapters that a parent left: added into the weights, left behind, kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ema:
+class Ema(NamedTuple):
     """An exponential average of the weights."""
 
     decay: Fraction | None  # a step; None: unknown

@@ -96,7 +96,7 @@ def _read(path: Path, above: tuple[Path, ...], problems: list[Diagnostic]) -> Ma
         base = lower
     own = tuple(entry for entry in root.entries if entry[0].text not in ("extends", "scale"))
     _check_replaced(base, root, problems)
-    return overlaid(base, replace(root, entries=own), problems)
+    return overlaid(base, root._replace(entries=own), problems)
 
 
 def _check_replaced(base: Map, overlay: Map, problems: list[Diagnostic]) -> None:
@@ -157,16 +157,16 @@ def _all_moved(node: Node, name: int) -> Node:
     span = _moved(node.span, name)
     match node:
         case Scalar():
-            return replace(node, span=span)
+            return node._replace(span=span)
         case Seq():
             items = tuple(_all_moved(item, name) for item in node.items)
-            return replace(node, span=span, items=items)
+            return node._replace(span=span, items=items)
         case Map():
             entries = tuple(
                 (Key(key.text, _moved(key.span, name)), _all_moved(value, name))
                 for key, value in node.entries
             )
-            return replace(node, span=span, entries=entries)
+            return node._replace(span=span, entries=entries)
 
 
 def _stages_extended(root: Map, problems: list[Diagnostic]) -> Map:
@@ -178,11 +178,11 @@ def _stages_extended(root: Map, problems: list[Diagnostic]) -> Map:
     entries = []
     for key, value in stages.entries:
         text = _stage_text(key.text, texts, (), problems)
-        whole = replace(value, items=(text, *value.items[1:])) if is_conflict(value) else text
+        whole = value._replace(items=(text, *value.items[1:])) if is_conflict(value) else text
         entries.append((key, whole))
-    new = replace(stages, entries=tuple(entries))
+    new = stages._replace(entries=tuple(entries))
     sections = tuple((k, new if k.text == "stages" else v) for k, v in root.entries)
-    return _finished(replace(root, entries=sections), problems)
+    return _finished(root._replace(entries=sections), problems)
 
 
 def _finished(root: Map, problems: list[Diagnostic]) -> Map:
@@ -201,7 +201,7 @@ def _stage_text(
     below = None if sibling is None else _stage_text(sibling, texts, (*above, name), problems)
     if not isinstance(below, Map):
         return own
-    rest = replace(own, entries=tuple(e for e in own.entries if e[0].text != "extends"))
+    rest = own._replace(entries=tuple(e for e in own.entries if e[0].text != "extends"))
     return overlaid(below, rest, problems)
 
 

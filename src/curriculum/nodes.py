@@ -4,9 +4,9 @@ Nothing is read into numbers here. A scalar carries the scale of the proxy that 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 from curriculum.errors import Span
 
@@ -28,8 +28,7 @@ class Scale:
 UNSCALED = Scale()
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(NamedTuple):
     """A word or number as it was written."""
 
     text: str
@@ -38,8 +37,7 @@ class Scalar:
     scale: Scale = UNSCALED
 
 
-@dataclass(frozen=True, slots=True)
-class Seq:
+class Seq(NamedTuple):
     """A list, in order."""
 
     items: "tuple[Node, ...]"
@@ -47,16 +45,14 @@ class Seq:
     tag: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """A key of a mapping and where it stands."""
 
     text: str
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Map:
+class Map(NamedTuple):
     """A mapping; the order of its entries means nothing."""
 
     entries: "tuple[tuple[Key, Node], ...]"
@@ -101,12 +97,12 @@ def scaled(node: Node, scale: Scale) -> Node:
     """Return the node with `scale` applied on top of every scalar's own."""
     match node:
         case Scalar():
-            return replace(node, scale=node.scale * scale)
+            return node._replace(scale=node.scale * scale)
         case Seq():
-            return replace(node, items=tuple(scaled(item, scale) for item in node.items))
+            return node._replace(items=tuple(scaled(item, scale) for item in node.items))
         case Map():
-            return replace(
-                node, entries=tuple((key, scaled(value, scale)) for key, value in node.entries)
+            return node._replace(
+                entries=tuple((key, scaled(value, scale)) for key, value in node.entries)
             )
 
 

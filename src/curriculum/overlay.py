@@ -4,7 +4,6 @@ Everything here moves nodes about and keeps their spans.
 """
 
 import re
-from dataclasses import replace
 
 from curriculum.errors import Diagnostic, Span, did_you_mean
 from curriculum.nodes import Key, Map, Node, Scalar, Seq
@@ -30,7 +29,7 @@ def path_names(path: str) -> list[str]:
 
 def overlaid(base: Map, overlay: Map, problems: list[Diagnostic]) -> Map:
     """Lay one mapping over another."""
-    merged = replace(base, span=overlay.span)
+    merged = base._replace(span=overlay.span)
     # Whole keys first: the order of keys means nothing, and a dotted key reaches into them.
     for key, value in sorted(overlay.entries, key=lambda entry: len(path_names(entry[0].text))):
         merged = put(merged, path_names(key.text), key, value, problems)
@@ -78,7 +77,7 @@ def put(
     elif _is_null(value) and _is_deleted_here(node, name):
         # What a stage deletes of the sibling that it extends goes with its `extends`.
         gone = [k for k, v in node.entries if k.text == name or (name == "extends" and _is_null(v))]
-        return replace(node, entries=tuple(e for e in node.entries if e[0] not in gone))
+        return node._replace(entries=tuple(e for e in node.entries if e[0] not in gone))
     place = Key(name, _key_span(node, name, key.span) if rest else key.span)
     # A whole key replaces what a dotted key said below it, too.
     kept = tuple(
@@ -86,7 +85,7 @@ def put(
         for entry in node.entries
         if entry[0].text != name and not (not rest and entry[0].text.startswith(f"{name}."))
     )
-    return replace(node, entries=(*kept, (place, value)))
+    return node._replace(entries=(*kept, (place, value)))
 
 
 def _put_below(
@@ -114,7 +113,7 @@ def _put_below(
         new = _put_below(item, rest[0], rest[1:], key, value, problems) if rest[1:] else value
         if new is None:
             return None
-        return replace(below, items=(*below.items[:at], new, *below.items[at + 1 :]))
+        return below._replace(items=(*below.items[:at], new, *below.items[at + 1 :]))
     problems.append(Diagnostic("dotted-key", what, key.span, way_out))
     return None
 

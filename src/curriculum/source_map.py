@@ -1,9 +1,8 @@
 """YAML text to values with the span of every key and value, in one pass over the events"""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -64,8 +63,7 @@ def text_in(data: bytes, file: str) -> str:
         ) from None
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A token of the scanner: lines and columns from 0, in characters, the end exclusive.
 
     `kind` is PyYAML's name of it without `Token`. Where block collections begin and end, and before

@@ -5,7 +5,7 @@ take 10 ms to define, a fifteenth of what `curriculum plan` takes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 from types import MappingProxyType
@@ -75,8 +75,7 @@ class LossSpec(NamedTuple):
     reduce: Word | None
 
 
-@dataclass(frozen=True, slots=True)
-class RideSpec:
+class RideSpec(NamedTuple):
     """A module's LR: a schedule by name, or a curve over the stage."""
 
     schedule: Word | None
@@ -104,12 +103,11 @@ class AverageSpec(NamedTuple):
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class LastSpec:
-    """An average of checkpoints of one stage: its end or mark, and `count - 1` before it."""
+class LastSpec(NamedTuple):
+    """An average of checkpoints of one stage: its end or mark, and `number - 1` before it."""
 
     point: Point
-    count: int
+    number: int
     every: Quantity
     span: Span
 
@@ -199,8 +197,7 @@ class MixPieceSpec(NamedTuple):
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class MixSpec:
+class MixSpec(NamedTuple):
     """A mixture: nodes, a replay of a stage or of the piece before, sources by size, or pieces."""
 
     nodes: tuple[NodeSpec, ...]
@@ -338,8 +335,7 @@ class EmaSpec(NamedTuple):
     decay: Number | None
 
 
-@dataclass(frozen=True, slots=True)
-class StageSpec:
+class StageSpec(NamedTuple):
     """One stage as written; None where it says nothing."""
 
     name: Word
@@ -349,13 +345,13 @@ class StageSpec:
     init_all: Origin | None = None
     init_span: Span | None = None
     keep: Point | None = None  # the `rest`, where modules keep others
-    keep_by: Mapping[str, Point] = field(default_factory=dict)
+    keep_by: Mapping[str, Point] = MappingProxyType({})
     status: Word | None = None
     carry: tuple[Word, ...] | None = None  # ("all",) and ("none",) too
     budget: tuple[str, Quantity] | None = None
     round_down: bool = False
     gate: GateSpec | None = None
-    count: Word | None = None
+    counted: Word | None = None  # `count`: the module whose positions tokens are
     train: tuple[Word, ...] | None = None
     optimizer: Word | None = None
     loss: Mapping[str, LossSpec] | None = None

@@ -1,7 +1,6 @@
 """Mixtures as written: sources and groups with ratios or amounts, replays, lists by size, pieces"""
 
 import itertools
-from dataclasses import replace
 from fractions import Fraction
 from typing import Literal
 
@@ -223,7 +222,7 @@ def _normalized(reader: SpecReader, group: Map, of: MixSpec | None) -> MixSpec |
             "leave it out",
         )
         return None
-    return replace(of, normalize=node.span)
+    return of._replace(normalize=node.span)
 
 
 def _measure(reader: SpecReader, kind: str, node: Node) -> MeasureSpec | None:

@@ -55,7 +55,7 @@ def read_stage(reader: SpecReader, name: Word, node: Node) -> StageSpec | None:
         budget=read_budget(reader, stage, at),
         round_down="round" in at and _is_down(reader, at["round"]),
         gate=read_gate(reader, at.get("gate")),
-        count=reader.word(at["count"]) if "count" in at else None,
+        counted=reader.word(at["count"]) if "count" in at else None,
         train=reader.names(at["train"]) if "train" in at else None,
         optimizer=reader.word(at["optimizer"]) if "optimizer" in at else None,
         loss=read_loss(reader, at.get("loss")),

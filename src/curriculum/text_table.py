@@ -11,8 +11,8 @@ Nothing is ever cut: a number that lost its end is another number.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from textwrap import wrap
+from typing import NamedTuple
 
 WIDTH = 100
 LEAST_NAME, MOST_NAME = 8, 20  # columns of names, however wide the rest is or they are
@@ -21,8 +21,7 @@ GLUE = "\xa0"
 """A space at which no line is broken: between `step` and its number."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A name and its cells, or words in place of all cells; lines that stand below it."""
 
     name: str

@@ -1,6 +1,5 @@
 """A plan or a lock by file name, with what the rules say of it"""
 
-from dataclasses import replace
 from pathlib import Path
 
 from curriculum.compile import Compiled, compile_file
@@ -18,7 +17,7 @@ def load(path: Path, settings: list[str] | None = None, rules: bool = True) -> C
     from curriculum.check.rules import broken_rules
 
     findings = in_order([*compiled.findings, *broken_rules(compiled.plan)])
-    return replace(compiled, findings=findings)
+    return compiled._replace(findings=findings)
 
 
 def load_compiled(path: Path, settings: list[str] | None = None) -> tuple[Plan, Compiled]:
