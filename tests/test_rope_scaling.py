@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from curriculum.errors import ValueProblem
-from curriculum.rope import Rope
+from curriculum.rope import Rope, inv_freq_of_base
 from curriculum.rope_scaling import (
     SCALINGS,
     DynamicNtk,
@@ -17,7 +17,6 @@ from curriculum.rope_scaling import (
     Ntk,
     Scaling,
     Yarn,
-    inv_freq_of_base,
 )
 
 F = Fraction

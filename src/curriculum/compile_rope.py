@@ -16,7 +16,6 @@ from curriculum.compile_rope_values import (
 from curriculum.compile_state import Draft, State
 from curriculum.errors import Span
 from curriculum.rope import Rope, ropes_by_layer
-from curriculum.rope_scaling import LongRope
 
 
 def compile_rope(state: State, draft: Draft, target: int | None) -> dict[str, Rope]:
@@ -78,9 +77,10 @@ def contexts_of(draft: Draft) -> tuple[int, ...]:
 def _check_factors(state: State, draft: Draft, said: dict[str, tuple[Rope | None, Span]]) -> None:
     for name, (rope, span) in said.items():
         shape = llm_shape(state, draft, module_of(name))
-        if rope is None or not isinstance(rope.scaling, LongRope) or shape is None:
+        factors = rope.scaling.num_pairs if rope is not None and rope.scaling else None
+        if factors is None or shape is None:
             continue
-        pairs, factors = shape.rope_head_dim // 2, len(rope.scaling.short)
+        pairs = shape.rope_head_dim // 2
         if pairs and factors != pairs:
             message = f"{factors} factors, but the heads of `{module_of(name)}` turn {pairs} pairs"
             state.report("rope-factors", message, span)

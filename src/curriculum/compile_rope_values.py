@@ -1,7 +1,7 @@
 """The RoPE of one module or part: said whole, or one thing of what is kept changed"""
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from curriculum.compile_lifecycle import shape_in
 from curriculum.compile_state import Draft, State
@@ -9,7 +9,6 @@ from curriculum.errors import Span, ValueProblem
 from curriculum.models.shapes import Shape
 from curriculum.nodes import Key, Map, Node, Scalar
 from curriculum.rope import Rope
-from curriculum.rope_scaling import SCALINGS, Scaling
 from curriculum.spec import Quantity, RopeSpec, ScalingSpec, ScalingValue
 from curriculum.spec_reader import SpecReader
 from curriculum.spec_rope import (
@@ -20,6 +19,9 @@ from curriculum.spec_rope import (
     read_scaling_value,
 )
 from curriculum.units import decimal_words
+
+if TYPE_CHECKING:
+    from curriculum.rope_scaling import Scaling
 
 EXAMPLE = "rope.llm.base, rope.llm.scaling or rope.llm.scaling.factor"
 
@@ -60,14 +62,18 @@ def _turns(state: State, draft: Draft, name: str, span: Span) -> bool:
     return False
 
 
-def _scaling(state: State, spec: ScalingSpec) -> Scaling | None:
+def _scaling(state: State, spec: ScalingSpec) -> "Scaling | None":
+    from curriculum.rope_scaling import SCALINGS
+
     values = {name: _value(state, value) for name, value in spec.values.items()}
     if None in values.values():
         return None
     return _made(state, SCALINGS[spec.kind.text], values, spec.span)
 
 
-def _made(state: State, leaf: type[Scaling], values: dict[str, Any], span: Span) -> Scaling | None:
+def _made(
+    state: State, leaf: "type[Scaling]", values: dict[str, Any], span: Span
+) -> "Scaling | None":
     try:
         return leaf(**values)
     except ValueProblem as problem:

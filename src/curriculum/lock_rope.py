@@ -9,11 +9,13 @@ Locks of plans without a scaling are the bytes they were before there was any.
 
 from dataclasses import fields
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from curriculum.rope import Rope
-from curriculum.rope_scaling import SCALINGS, Scaling
 from curriculum.units import decimal_words, parse_exact
+
+if TYPE_CHECKING:
+    from curriculum.rope_scaling import Scaling
 
 
 def rope_json(rope: Rope) -> str | dict[str, Any] | None:
@@ -26,7 +28,7 @@ def rope_json(rope: Rope) -> str | dict[str, Any] | None:
     return {"base": base, "scaling": scaling_json(rope.scaling)}
 
 
-def scaling_json(scaling: Scaling) -> dict[str, Any]:
+def scaling_json(scaling: "Scaling") -> dict[str, Any]:
     """Write a scaling; contexts are whole numbers, all else are words."""
     values = {field.name: _json(getattr(scaling, field.name)) for field in fields(scaling)}
     return {"kind": scaling.kind, **values}
@@ -38,6 +40,8 @@ def read_rope(rope: str | dict[str, Any] | None) -> Rope:
         return Rope(None)
     if isinstance(rope, str):
         return Rope(parse_exact(rope))
+    from curriculum.rope_scaling import SCALINGS
+
     scaling = rope["scaling"]
     values = {name: _read(value) for name, value in scaling.items() if name != "kind"}
     return Rope(parse_exact(rope["base"]), SCALINGS[scaling["kind"]](**values))

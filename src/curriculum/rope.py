@@ -10,8 +10,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import cos, pi
+from typing import TYPE_CHECKING
 
-from curriculum.rope_scaling import DynamicNtk, LongRope, Scaling, inv_freq_of_base
+if TYPE_CHECKING:
+    from curriculum.rope_scaling import Scaling  # 2 ms to load, and most plans scale nothing
+
+
+def inv_freq_of_base(base: float, head_dim: int) -> list[float]:
+    """Return theta_i = base^(-2i / head_dim), in rad/token, for each pair of dimensions.
+
+    Source: Su et al. 2021 (arXiv:2104.09864), eq. 15.
+
+    >>> inv_freq_of_base(10_000.0, 4)
+    [1.0, 0.01]
+    """
+    return [1.0 / base ** (2 * i / head_dim) for i in range(head_dim // 2)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +35,7 @@ class Rope:
     """
 
     base: Fraction | None
-    scaling: Scaling | None = None
+    scaling: "Scaling | None" = None
 
     def inv_freq(self, head_dim: int) -> list[float]:
         """Return the rotation speed of each pair of dimensions, in rad/token, fastest first.
@@ -53,13 +66,13 @@ class Rope:
     @property
     def reads_context(self) -> bool:
         """Whether the speeds depend on the context that the stage prepares for."""
-        return isinstance(self.scaling, DynamicNtk | LongRope)
+        return self.scaling is not None and self.scaling.reads_context
 
     def at_context(self, seq_len: int) -> "Rope":
         """Return this RoPE for a context, in tokens; the same one where no formula reads it."""
-        if isinstance(self.scaling, DynamicNtk | LongRope):
-            return replace(self, scaling=replace(self.scaling, seq_len=seq_len))
-        return self
+        if self.scaling is None or not self.scaling.reads_context:
+            return self
+        return replace(self, scaling=self.scaling.at_context(seq_len))
 
     def longest_wavelength_tokens(self, head_dim: int) -> float:
         """Return the wavelength of the slowest pair, in tokens; there is a base.

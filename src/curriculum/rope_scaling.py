@@ -10,23 +10,13 @@ NTK kinds. Speeds are in rad/token, fastest pair first. Equal to transformers' o
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, floor, log, pi, sqrt
 from typing import ClassVar
 
 from curriculum.errors import ValueProblem
-
-
-def inv_freq_of_base(base: float, head_dim: int) -> list[float]:
-    """Return theta_i = base^(-2i / head_dim), in rad/token, for each pair of dimensions.
-
-    Source: Su et al. 2021 (arXiv:2104.09864), eq. 15.
-
-    >>> inv_freq_of_base(10_000.0, 4)
-    [1.0, 0.01]
-    """
-    return [1.0 / base ** (2 * i / head_dim) for i in range(head_dim // 2)]
+from curriculum.rope import inv_freq_of_base
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +24,7 @@ class Scaling(ABC):
     """What all scalings answer. `kind` is the plan's word for the leaf; `factor` is at least 1."""
 
     kind: ClassVar[str]
+    reads_context: ClassVar[bool] = False
     factor: Fraction
 
     @abstractmethod
@@ -43,6 +34,15 @@ class Scaling(ABC):
     def attention(self) -> float:
         """Return the factor of queries and keys; the softmax scale is times its square."""
         return 1.0
+
+    def at_context(self, seq_len: int) -> "Scaling":
+        """Return this scaling for a context, in tokens."""
+        return self
+
+    @property
+    def num_pairs(self) -> int | None:
+        """Pairs of dimensions that it has factors for; None where its formula gives them all."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,7 @@ class DynamicNtk(Scaling):
     """
 
     kind: ClassVar[str] = "dynamic-ntk"
+    reads_context: ClassVar[bool] = True
     original: int
     seq_len: int = 0
 
@@ -104,6 +105,10 @@ class DynamicNtk(Scaling):
         factor, length = float(self.factor), max(self.seq_len, self.original)
         stretch = factor * length / self.original - (factor - 1)
         return inv_freq_of_base(_ntk_base(base, stretch, head_dim), head_dim)
+
+    def at_context(self, seq_len: int) -> "DynamicNtk":
+        """Return this scaling for a context, in tokens."""
+        return replace(self, seq_len=seq_len)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +226,7 @@ class LongRope(Scaling):
     """
 
     kind: ClassVar[str] = "longrope"
+    reads_context: ClassVar[bool] = True
     original: int
     short: tuple[Fraction, ...]
     long: tuple[Fraction, ...]
@@ -260,6 +266,15 @@ class LongRope(Scaling):
         if self.attention_factor is not None:
             return float(self.attention_factor)
         return sqrt(1 + log(self.factor) / log(self.original)) if self.factor > 1 else 1.0
+
+    def at_context(self, seq_len: int) -> "LongRope":
+        """Return this scaling for a context, in tokens."""
+        return replace(self, seq_len=seq_len)
+
+    @property
+    def num_pairs(self) -> int:
+        """Pairs of dimensions that it has factors for."""
+        return len(self.short)
 
 
 def _ntk_base(base: float, factor: float, head_dim: int) -> float:

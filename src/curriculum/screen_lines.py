@@ -7,7 +7,6 @@ from itertools import groupby
 from curriculum.composed import ComposedStage, Share
 from curriculum.plan import Plan, Stage, Start
 from curriculum.rope import Rope
-from curriculum.rope_scaling import DynamicNtk, Llama3, LongRope, Yarn
 from curriculum.short_forms import short_count
 from curriculum.text_table import GLUE
 from curriculum.units import decimal_words
@@ -44,6 +43,8 @@ def rope_lines(stage: Stage) -> Iterator[str]:
 def _rope_words(rope: Rope) -> str:
     words = "none" if rope.base is None else f"{float(rope.base):,.10g}"
     if (scaling := rope.scaling) is not None:
+        from curriculum.rope_scaling import DynamicNtk, Llama3, LongRope, Yarn
+
         words += f", {scaling.kind} x{float(scaling.factor):g}"
         if isinstance(scaling, DynamicNtk | Llama3 | Yarn | LongRope):
             words += f" of {scaling.original:,}"

@@ -3,7 +3,6 @@
 from dataclasses import MISSING, fields
 
 from curriculum.nodes import Map, Node, Scalar, Seq
-from curriculum.rope_scaling import SCALINGS
 from curriculum.spec import Number, RopeSpec, ScalingSpec, ScalingValue
 from curriculum.spec_batch import read_seq_len
 from curriculum.spec_reader import TARGET, SpecReader
@@ -76,6 +75,8 @@ def read_base(reader: SpecReader, node: Node) -> Number | None:
 
 def read_scaling(reader: SpecReader, node: Node) -> ScalingSpec | None:
     """Read what stretches RoPE; None where it is refused."""
+    from curriculum.rope_scaling import SCALINGS
+
     entries = reader.mapping(node, "a RoPE scaling")
     if entries is None:
         return None
@@ -116,6 +117,8 @@ def read_scaling_value(reader: SpecReader, name: str, node: Node) -> ScalingValu
 
 def keys_of(kind: str) -> dict[str, bool]:
     """Return the keys of a kind of scaling, and whether each must be said."""
+    from curriculum.rope_scaling import SCALINGS
+
     return {
         field.name: field.default is MISSING
         for field in fields(SCALINGS[kind])

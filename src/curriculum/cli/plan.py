@@ -16,7 +16,6 @@ from curriculum.findings import text_of
 from curriculum.lock import read_lock, write_lock
 from curriculum.plan import Plan
 from curriculum.screen import screen
-from curriculum.simulate.output import write_whole
 
 Out = Annotated[Path | None, typer.Option("-o", metavar="LOCK", help="Write the lock here.")]
 Against = Annotated[
@@ -57,7 +56,7 @@ def command(
         plan = compiled.plan
         is_sound = plan is not None and not compiled.errors
         if out is not None and plan is not None and is_sound:
-            write_whole(out, partial(_write, text=write_lock(plan)))
+            _write_lock(out, plan)
         if format is Format.JSON:
             documents.append({"file": str(file), **_json(compiled, changed)})
         else:
@@ -71,6 +70,12 @@ def command(
         print(f"curriculum: {failure}", file=sys.stderr)
     if failures or not is_good:
         raise typer.Exit(CurriculumError.exit_code if failures else FindingsError.exit_code)
+
+
+def _write_lock(path: Path, plan: Plan) -> None:
+    from curriculum.simulate.output import write_whole
+
+    write_whole(path, partial(_write, text=write_lock(plan)))
 
 
 def _write(path: Path, text: str) -> None:
