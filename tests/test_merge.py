@@ -17,9 +17,9 @@ def merged(folder: Path, *texts: str, settings: tuple[str, ...] = ()) -> str:
     for i, text in enumerate(texts):
         below = f"extends: {i - 1}.yaml\n" if i else ""
         (folder / f"{i}.yaml").write_text(below + text)
-    root, problems = read_plan_text(folder / f"{len(texts) - 1}.yaml", settings)
-    assert problems == []
-    return shown(root)
+    plan = read_plan_text(folder / f"{len(texts) - 1}.yaml", settings)
+    assert plan.problems == []
+    return shown(plan.root)
 
 
 def rules(found: Compiled) -> list[str]:
@@ -83,7 +83,7 @@ def test_null_deletes(tmp_path: Path) -> None:
     ],
 )
 def test_what_holds_nothing_is_an_error(text: str, expected: str) -> None:
-    _, problems = merged_text(text, "x.yaml")
+    problems = merged_text(text, "x.yaml").problems
     assert [str(p)[: len(f"x.yaml:{expected}")] for p in problems] == [f"x.yaml:{expected}"]
 
 
@@ -132,7 +132,7 @@ def test_a_path_may_reach_into_a_list(tmp_path: Path) -> None:
         ("a.b.c=4", "`b` is a list; name its item: `b[0].c`"),
         ("a.b[1].c=4", "`a.b[1].c` reaches below `[1]`, which holds no keys"),
     ):
-        _, problems = read_plan_text(tmp_path / "0.yaml", (setting,))
+        problems = read_plan_text(tmp_path / "0.yaml", (setting,)).problems
         assert [str(p) for p in problems] == [f"--set {setting}:1:1: error[dotted-key]: {expected}"]
 
 
@@ -249,8 +249,8 @@ def test_a_finding_in_the_plan_below_names_its_file(tmp_path: Path) -> None:
 
 
 def test_a_text_is_put_together_like_a_file() -> None:
-    root, problems = merged_text("a: {b: 1, c: 3}\na.b: 2\na.c: ~\n", "x.yaml")
-    assert (shown(root), problems) == ("{a: {b: 2}}", [])
+    text = merged_text("a: {b: 1, c: 3}\na.b: 2\na.c: ~\n", "x.yaml")
+    assert (shown(text.root), text.problems) == ("{a: {b: 2}}", [])
 
 
 def test_an_overlay_that_replaces_all_stages_by_mistake_is_told(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ run of the clock form a chain; a position is tokens on that clock and steps, and
     tokens0 = 0                   tokens0 = 5.2T     total = 6.6T
 """
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -24,7 +25,6 @@ class Rider(NamedTuple):
     steps: int
     tokens0: int
     steps0: int
-    step_share: Fraction  # scaled steps per full step: 1 but in a proxy
 
     @property
     def end_tokens(self) -> int:
@@ -33,10 +33,6 @@ class Rider(NamedTuple):
     @property
     def end_steps(self) -> int:
         return self.steps0 + self.steps
-
-    @property
-    def full_steps(self) -> Fraction:
-        return self.steps / self.step_share
 
     def step_at(self, tokens: int) -> int:
         """First step of this stage that starts at or after a clock position."""
@@ -99,12 +95,19 @@ def tokens_at(chain: tuple[Rider, ...], step: int) -> int:
     return max(last.end_tokens, last.tokens0 + last.batch.tokens_before(step - last.steps0))
 
 
-def scaled_step(chain: tuple[Rider, ...], at: Position, full_step: Fraction) -> Fraction:
+def scaled_step(
+    chain: tuple[Rider, ...],
+    at: Position,
+    full_step: Fraction,
+    share_of: Callable[[Rider], Fraction],
+) -> Fraction:
     """Return where a step of the plan below a proxy lies on the proxy's clock.
 
-    Steps count at the share of the rider at `at`: stages of one proxy need not shrink alike, and a
-    stage does not know who will ride after it.
+    `share_of` says how many steps a rider has for each that its stage has below. Steps count at the
+    share of the rider at `at`: stages of one proxy need not shrink alike, and a stage does not know
+    who will ride after it.
     """
     rider = rider_at(chain, at)
-    before = sum((r.full_steps for r in chain if r.steps0 < rider.steps0), Fraction(0))
-    return rider.steps0 + (full_step - before) * rider.step_share
+    riders = (r for r in chain if r.steps0 < rider.steps0)
+    before = sum((r.steps / share_of(r) for r in riders), Fraction(0))
+    return rider.steps0 + (full_step - before) * share_of(rider)

@@ -8,6 +8,7 @@ all problems of a file.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from curriculum.composed import ComposedStage
 from curriculum.errors import Diagnostic, FindingsError, Severity, Span
 from curriculum.findings import in_order
 from curriculum.lock import with_digests
-from curriculum.merge import merged_text, read_plan_text
+from curriculum.merge import PlanText, merged_text, read_plan_text
 from curriculum.nodes import Map, settled, walk
 from curriculum.plan import OutsideStage, Plan, Stage
 from curriculum.spec_plan import read_spec
@@ -46,26 +47,32 @@ def compile_file(path: Path, settings: Sequence[str] = ()) -> Compiled:
     finding.
     """
     try:
-        root, problems = read_plan_text(path, settings)
+        text = read_plan_text(path, settings)
     except FindingsError as error:
         return Compiled(None, error.diagnostics)
-    return _compile(root, problems)
+    return _compile(text)
 
 
 def compile_text(text: str, file: str = "plan.yaml") -> Compiled:
     """Compile a plan from a text that extends no other file."""
     try:
-        root, problems = merged_text(text, file)
+        merged = merged_text(text, file)
     except FindingsError as error:
         return Compiled(None, error.diagnostics)
-    return _compile(root, problems)
+    return _compile(merged)
 
 
-def _compile(root: Map, problems: list[Diagnostic]) -> Compiled:
-    used = settled(root)
+def _drafted(text: PlanText) -> tuple[State, list[str]]:
+    """Draft all stages of a plan; return them with the order in which they can be finished.
+
+    What is measured in steps below a scale is a share of a stage there: whoever meets such a value
+    has the plan below drafted, once. Few do.
+    """
+    used = settled(text.root)
     assert isinstance(used, Map)
     spec, found = read_spec(used)
-    state = State(spec, [*problems, *found])
+    below = cache(lambda depth: _drafted(text.below(depth))[0])
+    state = State(spec, [*text.problems, *found], below, text.copied)
     state.modules = compile_modules(state)
     state.sources = compile_sources(state)
     order = ordered(state)
@@ -77,6 +84,12 @@ def _compile(root: Map, problems: list[Diagnostic]) -> Compiled:
             state.outside[name] = draft
         elif isinstance(draft, ComposedStage):
             state.composed[name] = draft
+    return state, order
+
+
+def _compile(text: PlanText) -> Compiled:
+    state, order = _drafted(text)
+    spec = state.spec
     stages: list[Stage] = []
     for name in order:
         if name in state.drafts and (stage := finish_stage(state, state.drafts[name])) is not None:
@@ -98,8 +111,8 @@ def _compile(root: Map, problems: list[Diagnostic]) -> Compiled:
         unknown=tuple(state.unknown.values()),
         composed=tuple(state.composed.values()),
         claims=claims,
-        provenance=provenance_of(state, root),
-        places=_places(used),
+        provenance=provenance_of(state, text.root),
+        places=_places(spec.root),
         unused=unused_names(spec),
     )
     return Compiled(with_digests(plan), findings)

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from math import ceil, floor
+from math import ceil
 from typing import NamedTuple
 
 from curriculum.compile_state import Draft, State
+from curriculum.extent import unknown_share
 from curriculum.nodes import UNSCALED
 from curriculum.plan import Start
 from curriculum.spec import MixSpec, Quantity, StageSpec
@@ -14,44 +15,25 @@ from curriculum.units import Amount, count_in_words, rounded_in_words
 from curriculum.usage import positions_per_token
 
 
-class Asked(NamedTuple):
-    """What a stage asks for, through the proxy's scale and without."""
-
-    tokens: int
-    full_tokens: int
-
-
 class Behind(NamedTuple):
     """What the counted module has been asked to read before a stage, along its own chain."""
 
     tokens: int = 0
     steps: int = 0
-    full_tokens: int = 0
-    full_steps: int = 0
 
     def plus(self, other: "Behind") -> "Behind":
-        return Behind(
-            self.tokens + other.tokens,
-            self.steps + other.steps,
-            self.full_tokens + other.full_tokens,
-            self.full_steps + other.full_steps,
-        )
+        return Behind(self.tokens + other.tokens, self.steps + other.steps)
 
     @staticmethod
     def most(of: "Sequence[Behind]") -> "Behind":
         """Return the most of each number."""
-        return Behind(
-            max(b.tokens for b in of),
-            max(b.steps for b in of),
-            max(b.full_tokens for b in of),
-            max(b.full_steps for b in of),
-        )
+        return Behind(max(b.tokens for b in of), max(b.steps for b in of))
 
 
 def asked_of(
     state: State, spec: StageSpec, init: Mapping[str, Start], count: str | None
-) -> Asked | Quantity | None:
-    """Return what a budget in epochs or `until` a mark asks for, in tokens or in steps.
+) -> int | Quantity | None:
+    """Return what a budget in epochs or `until` a mark asks for, in tokens or as steps.
 
     None where it was refused, or where the module is missing that is counted.
     """
@@ -61,6 +43,8 @@ def asked_of(
         return None
     if unit == "epochs":
         return _in_epochs(state, spec, quantity, count)
+    if quantity.scale != UNSCALED and quantity.amount.unit == "steps":
+        return _until_below(state, spec, quantity)
     behind = _behind(state, spec, quantity, init[count], count)
     return None if behind is None else _until(state, spec, quantity, behind)
 
@@ -88,14 +72,14 @@ def _takes_kept(mix: MixSpec) -> bool:
 # Passes over the mixture
 
 
-def _in_epochs(state: State, spec: StageSpec, epochs: Quantity, count: str) -> Asked | None:
+def _in_epochs(state: State, spec: StageSpec, epochs: Quantity, count: str) -> int | None:
     """Return that many times what all sources of the mixture hold to be read, together."""
-    total = full_total = Fraction(0)
+    total = Fraction(0)
     if count not in state.modules:
         return None
     shape = state.modules[count].shape
     for name in sorted(mixture_sources(state, spec) & state.sources.keys()):
-        source, said = state.sources[name], state.spec.sources[name]
+        source = state.sources[name]
         size = source.readable_tokens
         per_token = positions_per_token(shape, source)
         if size is None or per_token is None:
@@ -109,11 +93,7 @@ def _in_epochs(state: State, spec: StageSpec, epochs: Quantity, count: str) -> A
             )
             return None
         total += size * per_token
-        whole = state.spec.sources[said.part.of.text] if said.part else said
-        told = said.tokens or whole.tokens
-        full_total += size * per_token / (told.scale.tokens if told else 1)
-    times = epochs.amount.value
-    return Asked(ceil(times * total), ceil(times * full_total))
+    return ceil(epochs.amount.value * total)
 
 
 def _mixture_of(state: State, spec: StageSpec) -> MixSpec | None:
@@ -208,10 +188,8 @@ def _read(
 
 def _of_draft(draft: Draft, step: int) -> Behind:
     if step >= draft.steps:
-        return Behind(draft.budget.tokens, draft.steps, draft.full_asked, draft.full_steps)
-    full_step = floor(step / draft.step_share)
-    tokens, full_tokens = draft.batch.tokens_before(step), draft.full_batch.tokens_before(full_step)
-    return Behind(tokens, step, full_tokens, full_step)
+        return Behind(draft.budget.tokens, draft.steps)
+    return Behind(draft.batch.tokens_before(step), step)
 
 
 def _of_outside(state: State, name: str, in_steps: bool) -> Behind | None:
@@ -221,22 +199,15 @@ def _of_outside(state: State, name: str, in_steps: bool) -> Behind | None:
         return None
     if given.tokens is None:
         return Behind()
-    full_tokens = ceil(given.tokens.amount.value)
-    return None if in_steps else Behind(given.tokens.scaled_tokens, 0, full_tokens, 0)
+    return None if in_steps else Behind(given.tokens.scaled_tokens)
 
 
-def _until(
-    state: State, spec: StageSpec, mark: Quantity, behind: Behind
-) -> Asked | Quantity | None:
+def _until(state: State, spec: StageSpec, mark: Quantity, behind: Behind) -> int | Quantity | None:
     """Return what is left up to a mark; a mark in steps leaves steps."""
     in_steps = mark.amount.unit == "steps"
-    is_scaled = mark.scale != UNSCALED
     before = behind.steps if in_steps else behind.tokens
-    full_before = behind.full_steps if in_steps else behind.full_tokens
-    end = ceil(mark.amount.value) if in_steps else mark.scaled_tokens
-    left = end - (full_before if in_steps and is_scaled else before)
-    full_left = ceil(mark.amount.value) - full_before if is_scaled else left
-    if left <= 0 or full_left <= 0:
+    left = (ceil(mark.amount.value) if in_steps else mark.scaled_tokens) - before
+    if left <= 0:
         unit = "steps" if in_steps else "tokens"
         seen = f"{before:,}" if in_steps else rounded_in_words(before)
         state.report(
@@ -247,9 +218,16 @@ def _until(
             "move the mark, or start from an earlier one",
         )
         return None
-    if in_steps:
-        return replace(mark, amount=Amount(Fraction(left), "steps"))
-    return Asked(left, full_left)
+    return replace(mark, amount=Amount(Fraction(left), "steps")) if in_steps else left
+
+
+def _until_below(state: State, spec: StageSpec, mark: Quantity) -> int | None:
+    """Return what a stage reads up to a step of its path below a scale, through that scale."""
+    draft = state.draft_below(spec.name.text, mark.scale)
+    if draft is None or draft.spec.budget is None or draft.spec.budget[1].span != mark.span:
+        state.report(*unknown_share(spec.name.text, mark))
+        return None
+    return ceil(draft.budget.tokens * mark.scale.tokens)
 
 
 def _mark_words(mark: Quantity) -> str:

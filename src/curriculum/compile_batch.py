@@ -1,6 +1,5 @@
 """Sequences and context of every step of a stage, as it says them or as they were left"""
 
-from math import floor
 from typing import NamedTuple
 
 from curriculum.batch import BatchPiece
@@ -21,23 +20,21 @@ class Entry(NamedTuple):
     climb: Climb | None = None
 
 
-def entries_of(
-    state: State, spec: StageSpec, kept: Kept | None, is_scaled: bool
-) -> list[Entry] | None:
+def entries_of(state: State, spec: StageSpec, kept: Kept | None) -> list[Entry] | None:
     """Return the pieces of the batch, each up to its mark; None where one was refused."""
-    left = _left_piece(kept, is_scaled) if kept else None
+    left = _left_piece(kept) if kept else None
     if spec.batch is None:
         assert left is not None
         return [Entry(left.batch_seqs, left.seq_len, None, spec.span)]
-    seq_len = _first_context(state, spec, left, is_scaled)
+    seq_len = _first_context(state, spec, left)
     entries: list[Entry] = []
     for piece in spec.batch:
         if piece.seq_len is not None:
-            seq_len = context_of(state, piece.seq_len, is_scaled)
+            seq_len = context_of(state, piece.seq_len)
         if seq_len is None:
             return None
         sides = Sides(left, _last_seqs(entries[-1]) if entries else None)
-        entry = _entry(state, piece, seq_len, sides, is_scaled)
+        entry = _entry(state, piece, seq_len, sides)
         if entry is None:
             return None
         entries.append(entry)
@@ -51,9 +48,7 @@ def _last_seqs(entry: Entry) -> int:
     return entry.climb.last_seqs if entry.climb else entry.batch_seqs
 
 
-def _first_context(
-    state: State, spec: StageSpec, left: BatchPiece | None, is_scaled: bool
-) -> int | None:
+def _first_context(state: State, spec: StageSpec, left: BatchPiece | None) -> int | None:
     """Return the context that the batch begins with, unless its first piece says its own."""
     assert spec.batch is not None
     if spec.seq_len is None:
@@ -67,30 +62,25 @@ def _first_context(
             "keep one of them",
         )
         return None
-    return context_of(state, spec.seq_len, is_scaled)
+    return context_of(state, spec.seq_len)
 
 
-def _left_piece(kept: Kept, is_scaled: bool) -> BatchPiece:
+def _left_piece(kept: Kept) -> BatchPiece:
     draft, step = kept
-    if is_scaled:
-        return draft.batch.piece_at(min(step, draft.steps - 1))
-    full_step = floor(step / draft.step_share)
-    return draft.full_batch.piece_at(min(full_step, draft.full_steps - 1))
+    return draft.batch.piece_at(min(step, draft.steps - 1))
 
 
-def _entry(
-    state: State, piece: BatchSpec, seq_len: int, sides: Sides, is_scaled: bool
-) -> Entry | None:
+def _entry(state: State, piece: BatchSpec, seq_len: int, sides: Sides) -> Entry | None:
     match piece.size:
         case None:
             seqs = kept_seqs(state, piece.unit, piece.span, seq_len, sides.left)
             return None if seqs is None else Entry(seqs, seq_len, piece.until, piece.span)
         case RampSpec() as ramp:
-            start, place = start_of(state, piece.unit, ramp, seq_len, sides, is_scaled)
-            climb = climb_of(state, piece.unit, ramp, start, seq_len, is_scaled)
+            start, place = start_of(state, piece.unit, ramp, seq_len, sides)
+            climb = climb_of(state, piece.unit, ramp, start, seq_len)
             if start is None or climb is None:
                 return None
             return Entry(start, seq_len, piece.until, place, climb)
         case size:
-            seqs = seqs_of(state, piece.unit, size, seq_len, is_scaled)
+            seqs = seqs_of(state, piece.unit, size, seq_len)
             return None if seqs is None else Entry(seqs, seq_len, piece.until, size.span)

@@ -1,18 +1,19 @@
 """What whole steps make of the budget of a stage, and of the marks at which its batch changes
 
-All is laid out twice, through the proxy's scale and without: what is measured in steps keeps its
-share of its stage.
+Steps and sequences that are said below a proxy's scale are the tokens that they are there, through
+the scale.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import ceil
 from typing import NamedTuple
 
 from curriculum.batch import Batch, Ramp, RampShape, lay_out
 from curriculum.batch import Entry as Marked
-from curriculum.compile_asked import Asked, asked_of
+from curriculum.compile_asked import asked_of
 from curriculum.compile_batch import Entry, entries_of
 from curriculum.compile_state import Kept, State
+from curriculum.extent import unknown_share
 from curriculum.nodes import UNSCALED
 from curriculum.plan import Budget, Start
 from curriculum.spec import Quantity, StageSpec
@@ -20,55 +21,63 @@ from curriculum.units import LARGEST, count_in_words, decimal_words, rounded_in_
 
 
 class Laid(NamedTuple):
-    """The batch and the steps of a stage, through the proxy's scale and without."""
+    """The batch and the steps of a stage."""
 
     budget: Budget
     batch: Batch
     steps: int
-    full_batch: Batch
-    full_steps: int
-    full_asked: int
     entries: list[Entry]
-    full_entries: list[Entry]
+
+
+class _Unknown(Exception):
+    """A length in steps is a share of a stage that nobody knows; it was reported."""
 
 
 def laid_of(
     state: State, spec: StageSpec, kept: Kept | None, init: Mapping[str, Start], count: str | None
 ) -> Laid | None:
-    """Lay out the batch twice, through the proxy's scale and without, and count the steps."""
+    """Lay out the batch, and count the steps."""
     assert spec.budget is not None
     if kept and spec.seq_len and spec.batch is None:
         return None  # told of by whoever looks at stages that were refused
-    if (entries := entries_of(state, spec, kept, is_scaled=True)) is None:
+    if (entries := entries_of(state, spec, kept)) is None:
         return None
-    if (full_entries := entries_of(state, spec, kept, is_scaled=False)) is None:
-        return None
-    budget: tuple[str, Quantity] | Asked = spec.budget
-    if spec.budget[0] in ("epochs", "until"):
+    unit, quantity = spec.budget
+    found: int | Quantity | None = quantity
+    if unit in ("epochs", "until"):
         found = asked_of(state, spec, init, count)
-        if found is None:
-            return None
-        budget = ("steps", found) if isinstance(found, Quantity) else found
-    both = budget if isinstance(budget, Asked) else _asked(budget, entries, full_entries)
-    asked, full_asked = both.tokens, both.full_tokens
-    if not _can_be_counted(state, spec, spec.budget[1], asked):
+        unit = "steps" if isinstance(found, Quantity) else "tokens"
+    if found is None:
         return None
-    full = _marked(full_entries, full_asked, None)
-    marked = _marked(entries, asked, full)
+
+    def below(said: Quantity, unit: str) -> int:
+        return _tokens_below(state, spec, said, unit)
+
+    try:
+        asked = found if isinstance(found, int) else _asked(unit, found, entries, below)
+        if not _can_be_counted(state, spec, quantity, asked):
+            return None
+        marked = _marked(entries, asked, below)
+    except _Unknown:
+        return None
     if not _marks_rise(state, spec, marked, asked):
         return None
-    full_batch = lay_out(full)
-    batch = full_batch if marked == full else lay_out(marked)
+    batch = lay_out(marked)
     return Laid(
         Budget(_budget_words(spec.budget, asked, batch), asked, spec.round_down),
         batch,
         _steps(batch, asked, spec.round_down),
-        full_batch,
-        max(1, _steps(full_batch, full_asked, spec.round_down)),
-        full_asked,
         entries,
-        full_entries,
     )
+
+
+def _tokens_below(state: State, spec: StageSpec, said: Quantity, unit: str) -> int:
+    """Return what steps or sequences of a stage are in tokens below a scale, through it."""
+    draft = state.draft_below(spec.name.text, said.scale)
+    if draft is None:
+        state.report(*unknown_share(spec.name.text, said))
+        raise _Unknown
+    return ceil(_tokens_at(draft.batch, unit, int(said.amount.value)) * said.scale.tokens)
 
 
 def _can_be_counted(state: State, spec: StageSpec, budget: Quantity, asked: int) -> bool:
@@ -97,19 +106,17 @@ def holds_a_step(state: State, spec: StageSpec, laid: Laid) -> bool:
     return False
 
 
-def _asked(budget: tuple[str, Quantity], entries: list[Entry], full: list[Entry]) -> Asked:
-    """Return the budget in tokens, through the scale and without."""
-    unit, quantity = budget
-    if unit == "tokens" and quantity.amount.unit == "tokens":
-        return Asked(quantity.scaled_tokens, ceil(quantity.amount.value))
-    value = int(quantity.amount.value)
-    full_marked = _marked(full, None, None)
-    full_asked = _tokens_at(lay_out(full_marked), unit, value)
-    if quantity.scale == UNSCALED:
-        marked = _marked(entries, None, full_marked)
-        asked = full_asked if marked == full_marked else _tokens_at(lay_out(marked), unit, value)
-        return Asked(asked, full_asked)
-    return Asked(ceil(full_asked * quantity.scale.tokens), full_asked)
+Below = Callable[[Quantity, str], int]
+"""What steps or `seqs` that are said below a scale are in tokens here."""
+
+
+def _asked(unit: str, quantity: Quantity, entries: list[Entry], below: Below) -> int:
+    """Return the budget in tokens."""
+    if unit == "tokens":
+        return quantity.scaled_tokens
+    if quantity.scale != UNSCALED:
+        return below(quantity, unit)
+    return _tokens_at(lay_out(_marked(entries, None, below)), unit, int(quantity.amount.value))
 
 
 def _tokens_at(batch: Batch, unit: str, value: int) -> int:
@@ -120,17 +127,13 @@ Marks = list[Marked | Ramp]
 """The pieces of the batch, their marks in tokens of the stage."""
 
 
-def _marked(entries: list[Entry], asked: int | None, full: Marks | None) -> Marks:
-    """Turn the marks of the entries into tokens of the stage.
-
-    `full` are the entries without the proxy's scale; None if `entries` themselves are.
-    """
+def _marked(entries: list[Entry], asked: int | None, below: Below) -> Marks:
+    """Turn the marks of the entries into tokens of the stage."""
     marked: Marks = []
-    for index, entry in enumerate(entries):
+    for entry in entries:
         mark = None
         if entry.until is not None:
-            whole = None if full is None else _end_of(full[index])
-            mark = _mark_tokens(entry, entry.until, marked, asked, whole)
+            mark = _mark_tokens(entry, entry.until, marked, asked, below)
         if entry.climb is None:
             marked.append((entry.batch_seqs, entry.seq_len, mark))
             continue
@@ -147,15 +150,15 @@ def _end_of(entry: Marked | Ramp) -> int | None:
 
 
 def _mark_tokens(
-    entry: Entry, until: Quantity, before: Marks, asked: int | None, full: int | None
+    entry: Entry, until: Quantity, before: Marks, asked: int | None, below: Below
 ) -> int:
     amount = until.amount
     if amount.unit == "share":
         return ceil(amount.value * (asked or 0))
     if amount.unit == "tokens":
-        return ceil(amount.value) if full is None else until.scaled_tokens
-    if full is not None and until.scale != UNSCALED:
-        return ceil(full * until.scale.tokens)  # a mark in steps keeps its place in the stage
+        return until.scaled_tokens
+    if until.scale != UNSCALED:
+        return below(until, "steps")
     so_far = lay_out([*before, (1, 1, None)]).pieces[-1]
     steps = int(amount.value) - so_far.first_step
     return so_far.tokens_before + steps * entry.batch_seqs * entry.seq_len

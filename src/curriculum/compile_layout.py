@@ -5,6 +5,7 @@ from curriculum.compile_budget import Laid
 from curriculum.compile_state import Kept, State
 from curriculum.errors import Related
 from curriculum.layout import Layout
+from curriculum.nodes import UNSCALED
 from curriculum.spec import LayoutSpec, StageSpec
 
 
@@ -16,16 +17,20 @@ def layout_of(spec: StageSpec, kept: Kept | None) -> LayoutSpec | None:
 
 def layout_in_plan(said: LayoutSpec | None) -> Layout | None:
     """Return the layout of the run that the plan is; a proxy has none of the run it stands for."""
-    return None if said is None or said.is_scaled else Layout(**said.numbers)
+    return None if said is None or said.scale != UNSCALED else Layout(**said.numbers)
 
 
 def check_layout(state: State, spec: StageSpec, said: LayoutSpec, laid: Laid) -> None:
     """Hold that every entry of the batch is whole micro-batches of all ranks.
 
-    What is said below a proxy's scale is held to the batches without the scale.
+    What is said below a proxy's scale is held to the batches there.
     """
+    if said.scale != UNSCALED:
+        found = state.below(said.scale.depth).problems
+        state.problems += [p for p in found if p.related == _there(said)]
+        return
     layout = Layout(**said.numbers)
-    for entry in laid.full_entries if said.is_scaled else laid.entries:
+    for entry in laid.entries:
         _check_batch(state, said, layout, entry)
         if not layout.fits_context(entry.seq_len):
             part = 2 * layout.cp

@@ -17,6 +17,7 @@ from curriculum.compile_points import mark_step
 from curriculum.compile_state import State
 from curriculum.composed import ComposedStage, Share
 from curriculum.errors import Span, did_you_mean
+from curriculum.extent import unknown_share
 from curriculum.nodes import UNSCALED
 from curriculum.plan import Start
 from curriculum.spec import AverageSpec, LastSpec, Origin, Point, SelectSpec, StageSpec, points_of
@@ -157,12 +158,16 @@ def _last_of(state: State, module: str, spec: LastSpec) -> list[Start | None]:
             "name a stage that trains, or average several: {average: [a, b]}",
         )
         return [None]
-    every, steps = spec.every, []
+    every, steps, share = spec.every, [], Fraction(1)
+    if every.amount.unit == "steps" and every.scale != UNSCALED:
+        found = state.share_of(point.stage, every.scale)
+        if found is None:
+            state.report(*unknown_share(point.stage, every))
+            return [None]
+        share = found
     for index in range(spec.number):
         if every.amount.unit == "steps":
-            full = every.amount.value
-            is_full = every.scale == UNSCALED
-            apart = int(full) if is_full else floor(full * draft.step_share + Fraction(1, 2))
+            apart = floor(every.amount.value * share + Fraction(1, 2))
             steps.append(last.step - index * apart)
         else:
             end = draft.budget.tokens if last.step == draft.steps else None

@@ -5,6 +5,7 @@ from math import ceil, floor
 
 from curriculum.compile_state import Draft, Kept, State
 from curriculum.errors import did_you_mean, nearest
+from curriculum.extent import unknown_share
 from curriculum.nodes import UNSCALED
 from curriculum.spec import Point, Quantity, StageSpec, points_of
 from curriculum.units import count_in_words
@@ -50,7 +51,13 @@ def mark_step(state: State, point: Point) -> int | None:
     draft = state.drafts[point.stage]
     if point.mark is None:
         return draft.steps
-    step = _step_at(draft, point.mark)
+    share = None
+    if point.mark.amount.unit == "steps" and point.mark.scale != UNSCALED:
+        share = state.share_of(point.stage, point.mark.scale)
+        if share is None:
+            state.report(*unknown_share(point.stage, point.mark))
+            return None
+    step = _step_at(draft, point.mark, share or Fraction(1))
     if step is None:
         state.report(
             "wrong-unit", "a mark is in tokens, `step N` or a share", point.span, "joint@0.7T"
@@ -81,13 +88,11 @@ def _no_mark(state: State, point: Point) -> int | None:
     return None
 
 
-def _step_at(draft: Draft, mark: Quantity) -> int | None:
+def _step_at(draft: Draft, mark: Quantity, share: Fraction) -> int | None:
     amount = mark.amount
     match amount.unit:
-        case "steps" if mark.scale == UNSCALED:
-            return int(amount.value)
         case "steps":
-            return floor(amount.value * draft.step_share + Fraction(1, 2))
+            return floor(amount.value * share + Fraction(1, 2))
         case "share":
             asked = amount.value * draft.budget.tokens
         case "tokens":

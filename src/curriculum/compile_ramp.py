@@ -26,12 +26,12 @@ class Sides(NamedTuple):
 
 
 def start_of(
-    state: State, unit: str, ramp: RampSpec, seq_len: int, sides: Sides, is_scaled: bool
+    state: State, unit: str, ramp: RampSpec, seq_len: int, sides: Sides
 ) -> tuple[int | None, Span]:
     """Return the sequences that a ramp starts with, and the place that says so."""
     match ramp.start:
         case Quantity() as said:
-            return seqs_of(state, unit, said, seq_len, is_scaled), said.span
+            return seqs_of(state, unit, said, seq_len), said.span
         case Word(span=span):
             return kept_seqs(state, unit, span, seq_len, sides.left), span
     if sides.seqs is None:
@@ -45,11 +45,11 @@ def start_of(
 
 
 def climb_of(
-    state: State, unit: str, ramp: RampSpec, start: int | None, seq_len: int, is_scaled: bool
+    state: State, unit: str, ramp: RampSpec, start: int | None, seq_len: int
 ) -> Climb | None:
     """Return where a ramp goes; None where its ends are no whole levels apart."""
-    end = seqs_of(state, unit, ramp.end, seq_len, is_scaled)
-    by = seqs_of(state, unit, ramp.level, seq_len, is_scaled)
+    end = seqs_of(state, unit, ramp.end, seq_len)
+    by = seqs_of(state, unit, ramp.level, seq_len)
     if start is None or end is None or by is None:
         return None
     if start == end:
@@ -60,9 +60,8 @@ def climb_of(
             f"write `{unit}: {ramp.end.amount}` without a ramp",
         )
         return None
-    if not _on_levels(state, ramp, start, end, by) or not _can_hold(
-        state, ramp, abs(end - start) // by + 1, is_scaled
-    ):
+    levels = abs(end - start) // by + 1
+    if not _on_levels(state, ramp, start, end, by) or not _can_hold(state, ramp, levels):
         return None
     return Climb(end, by, ramp.is_linear, ramp.level.span)
 
@@ -85,10 +84,10 @@ def _on_levels(state: State, ramp: RampSpec, start: int, end: int, by: int) -> b
     return True
 
 
-def _can_hold(state: State, ramp: RampSpec, levels: int, is_scaled: bool) -> bool:
-    """Hold that the plan's ramps have no more levels than it can hold; each is counted once."""
-    state.ramp_levels += 0 if is_scaled else levels
-    most = max(levels, state.ramp_levels)
+def _can_hold(state: State, ramp: RampSpec, levels: int) -> bool:
+    """Hold that the plan's ramps have no more levels than it can hold."""
+    state.ramp_levels += levels
+    most = state.ramp_levels
     if most <= MOST_LEVELS:
         return True
     state.report(

@@ -9,18 +9,17 @@ from curriculum.spec import Quantity
 from curriculum.units import count_in_words, decimal_words
 
 
-def context_of(state: State, said: Quantity, is_scaled: bool) -> int | None:
+def context_of(state: State, said: Quantity) -> int | None:
     """Return a context in tokens; None where it is not whole."""
-    factor = said.scale.seq_len if is_scaled else Fraction(1)
-    return _whole(state, said.amount.value, factor, "tokens of context", said.span)
+    return _whole(state, said.amount.value, said.scale.seq_len, "tokens of context", said.span)
 
 
-def seqs_of(state: State, unit: str, size: Quantity, seq_len: int, is_scaled: bool) -> int | None:
+def seqs_of(state: State, unit: str, size: Quantity, seq_len: int) -> int | None:
     """Return a size as whole sequences; None where it is refused."""
     if unit == "seqs":
-        factor = size.scale.seqs if is_scaled else Fraction(1)
+        factor = size.scale.seqs
         return _whole(state, size.amount.value, factor, "sequences in a step", size.span)
-    factor = size.scale.seqs * size.scale.seq_len if is_scaled else Fraction(1)
+    factor = size.scale.seqs * size.scale.seq_len
     tokens = _whole(state, size.amount.value, factor, "tokens in a step", size.span)
     if tokens is None:
         return None

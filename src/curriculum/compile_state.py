@@ -1,6 +1,6 @@
 """What the compiler's passes share: the spec, what is compiled so far, and the problems found"""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from curriculum.compile_trees import Trees
 from curriculum.composed import ComposedStage, origins
 from curriculum.errors import Diagnostic, Related, Severity, Span
 from curriculum.lifecycle import Lifecycle
-from curriculum.nodes import Map
+from curriculum.nodes import Map, Scale
 from curriculum.plan import Budget, Checkpoint, Module, Source, Stage, Start, UnknownStage
 from curriculum.spec import LayoutSpec, PlanSpec, RideSpec, StageSpec, Word
 from curriculum.spec_reader import is_misspelt
@@ -36,9 +36,6 @@ class Draft:
     budget: Budget
     steps: int
     batch: Batch
-    full_batch: Batch  # without the proxy's scale
-    full_steps: int
-    full_asked: int
     layout: LayoutSpec | None
     uniform_ride: RideSpec | None  # one ride for all trained modules
     rides: Mapping[str, RideSpec]
@@ -58,10 +55,6 @@ class Draft:
         """Return the ancestor that a module or part keeps, and its step."""
         return self.kept_by.get(target.partition("/")[0], self.kept)
 
-    @property
-    def step_share(self) -> Fraction:
-        return Fraction(self.steps, self.full_steps)
-
     def rider(self, clock: Clock) -> Rider:
         """This stage as a rider of a clock."""
         return Rider(
@@ -71,7 +64,6 @@ class Draft:
             self.steps,
             clock.tokens,
             clock.steps,
-            self.step_share,
         )
 
 
@@ -81,10 +73,16 @@ Kept = tuple[Draft, int]
 
 @dataclass(slots=True)
 class State:
-    """The compiler's workbench."""
+    """The compiler's workbench.
+
+    `below` drafts the plan that stands below so many scales, and `copied` names the stages whose
+    text a stage may have from there.
+    """
 
     spec: PlanSpec
     problems: list[Diagnostic]
+    below: "Callable[[int], State]"
+    copied: Mapping[str, tuple[str, ...]]
     modules: dict[str, Module] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
     outside: dict[str, Outside] = field(default_factory=dict)
@@ -106,6 +104,17 @@ class State:
         if isinstance(node, Map):
             return node.key(name) is not None or name in getattr(self.spec, section)
         return node is not None or is_misspelt(self.spec.root, section)
+
+    def draft_below(self, stage: str, scale: Scale) -> Draft | None:
+        """Return a stage as it stands below a scale; None where there is none."""
+        drafts = self.below(scale.depth).drafts
+        names = self.copied.get(stage, (stage,))
+        return next((drafts[name] for name in names if name in drafts), None)
+
+    def share_of(self, stage: str, scale: Scale) -> Fraction | None:
+        """Return how many steps a stage has for each that it has below a scale."""
+        draft = self.draft_below(stage, scale)
+        return None if draft is None else Fraction(self.drafts[stage].steps, draft.steps)
 
     def origins(self, start: Start, module: str) -> tuple[Start, ...]:
         """Return where a module comes from behind all averages: the start itself, or several."""

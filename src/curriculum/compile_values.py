@@ -86,7 +86,8 @@ def on_stage(state: State, draft: Draft, spec: CurveSpec) -> Curve | None:
         state.report("current", "`current` is a learning rate's; say the value here", span)
         raise Refused
 
-    ground = Ground((own,), frozenset({own.asked_tokens}), draft.spec.name.span, state.report)
+    end, name = frozenset({own.asked_tokens}), draft.spec.name.span
+    ground = Ground((own,), end, name, state.report, state.share_of)
     try:
         return lay_on_clock(spec, ground, Reading(no_current, is_relative=False))
     except Refused:

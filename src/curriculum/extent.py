@@ -8,13 +8,16 @@ from typing import NamedTuple, NoReturn
 from curriculum.clock import Position, Rider, rider_at, scaled_step, steps_at, tokens_at
 from curriculum.curve import ClockUnit, Piece
 from curriculum.errors import Related, Span
-from curriculum.nodes import UNSCALED
+from curriculum.nodes import UNSCALED, Scale
 from curriculum.spec import PieceSpec, Quantity
 from curriculum.units import rounded_in_words
 
 START = Position(0, 0)
 
 Report = Callable[[str, str, Span, str | None, tuple[Related, ...]], None]
+
+ShareOf = Callable[[str, Scale], Fraction | None]
+"""How many steps a stage has for each of the plan below a scale; None where that is unknown."""
 
 
 class Refused(Exception):
@@ -28,6 +31,7 @@ class Ground(NamedTuple):
     ends: frozenset[int]  # in tokens; several: the paths end it at different marks
     stage: Span  # the name of the last rider
     report: Report
+    share_of: ShareOf
     whose: str = "stage"  # what ends where the clock ends: the stage, or the schedule
     is_last: bool = True  # no rider follows, on any path
     begin: Position = START  # where the curve begins: later, where it took over a clock
@@ -44,6 +48,13 @@ class Ground(NamedTuple):
         self.report(rule, message, span, help, related)
         raise Refused
 
+    def shared(self, rider: Rider, length: Quantity) -> Fraction:
+        """Return the share of steps that a rider keeps of the plan that says a length in steps."""
+        share = self.share_of(rider.stage, length.scale)
+        if share is None:
+            self.refuse(*unknown_share(rider.stage, length))
+        return share
+
     def whole(self, span: Span) -> int:
         """Return where the clock ends; refuse where its paths end it differently."""
         if len(self.ends) == 1:
@@ -54,6 +65,17 @@ class Ground(NamedTuple):
             span,
             "give one of them `restart: true` or a schedule of its own, or write a mark",
         )
+
+
+def unknown_share(stage: str, said: Quantity) -> tuple[str, str, Span, str]:
+    """Return what is wrong where nobody knows how long a stage is in the plan below."""
+    return (
+        "share-unknown",
+        f"{said.amount} are from below a `scale`, where they are a share of stage `{stage}`, and "
+        "how many steps that has there is unknown",
+        said.span,
+        "say it in the overlay",
+    )
 
 
 class Extent(NamedTuple):
@@ -134,9 +156,9 @@ def _length_after_open(piece: PieceSpec, total: int, ground: Ground) -> Length:
 def _in_steps(piece: PieceSpec, length: Quantity, at: Position, ground: Ground) -> Extent:
     steps = length.amount.value
     if length.scale != UNSCALED and piece.is_until:
-        steps = scaled_step(ground.chain, at, steps)
+        steps = scaled_step(ground.chain, at, steps, lambda rider: ground.shared(rider, length))
     elif length.scale != UNSCALED:
-        steps = steps * rider_at(ground.chain, at).step_share
+        steps = steps * ground.shared(rider_at(ground.chain, at), length)
     if length.scale != UNSCALED and steps < 1:
         ground.refuse(
             "shorter-than-a-step",

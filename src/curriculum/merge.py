@@ -2,12 +2,16 @@
 
 Everything here moves nodes about and keeps their spans; nothing is read into numbers yet, but for
 the factors of `scale`. Whole keys are replaced; a dotted key reaches below; `null` deletes.
+
+    base.yaml ------------ scale ---> overlay.yaml ------- scale ---> another.yaml, --set
+    2000 steps, depth 2               8 steps, depth 1                depth 0: as written
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 from curriculum.errors import (
     CurriculumError,
@@ -17,7 +21,20 @@ from curriculum.errors import (
     ValueProblem,
     did_you_mean,
 )
-from curriculum.nodes import Key, Map, Node, Scalar, Scale, Seq, is_conflict, scaled, settled, shown
+from curriculum.nodes import (
+    UNSCALED,
+    Key,
+    Map,
+    Node,
+    Scalar,
+    Scale,
+    Seq,
+    is_conflict,
+    scaled,
+    settled,
+    shown,
+    walk,
+)
 from curriculum.overlay import expanded, overlaid, path_names, put, without_nothing
 from curriculum.source_map import read_file, read_text
 from curriculum.units import parse_number
@@ -28,13 +45,32 @@ MAX_EXTENDS = 8
 _VALUE = "value: "
 
 
-def read_plan_text(path: Path, settings: Sequence[str] = ()) -> tuple[Map, list[Diagnostic]]:
+class PlanText(NamedTuple):
+    """A plan put together, and the plans that its scales made small.
+
+    `lower` are those plans as they stand below each scale, the outermost first: what is measured in
+    steps is a share of their stages. `copied` are, for a stage with a sibling's text, the stages
+    whose text it may be, the likeliest first.
+    """
+
+    root: Map
+    problems: list[Diagnostic]
+    lower: tuple[Map, ...] = ()
+    copied: Mapping[str, tuple[str, ...]] = {}
+
+    def below(self, depth: int) -> "PlanText":
+        """Return the plan that stands below so many scales; nobody asks what is wrong with it."""
+        return _stages_extended(self.lower[depth - 1], [], self.lower[depth:])
+
+
+def read_plan_text(path: Path, settings: Sequence[str] = ()) -> PlanText:
     """Read a plan file with all it extends into one mapping; `settings` are `--set` texts.
 
     Raises `FindingsError` or `CurriculumError` when there is nothing to go on with.
     """
     problems: list[Diagnostic] = []
-    root = _read(path, (), problems)
+    lower: list[Map] = []
+    root = _read(path, (), problems, lower)
     seen: set[str] = set()
     for setting in settings:
         name = _set_name(setting)
@@ -42,16 +78,16 @@ def read_plan_text(path: Path, settings: Sequence[str] = ()) -> tuple[Map, list[
             raise CurriculumError(f"--set {name} is said twice: keep one of them")
         seen.add(name)
         root = _set(root, setting, problems)
-    return _stages_extended(root, problems), problems
+    return _stages_extended(root, problems, tuple(reversed(lower)))
 
 
-def merged_text(text: str, file: str) -> tuple[Map, list[Diagnostic]]:
+def merged_text(text: str, file: str) -> PlanText:
     """Put a plan text together that extends no file; `file` is the name that spans carry."""
     problems: list[Diagnostic] = []
     root = read_text(text, file)
     if (below := root.get("extends")) is not None:
         raise _stop("extends", "a text without a file extends nothing", below.span)
-    return _stages_extended(_rooted(root, problems), problems), problems
+    return _stages_extended(_rooted(root, problems), problems)
 
 
 def _rooted(root: Map, problems: list[Diagnostic]) -> Map:
@@ -68,7 +104,8 @@ def _rooted(root: Map, problems: list[Diagnostic]) -> Map:
     return expanded(root, problems)
 
 
-def _read(path: Path, above: tuple[Path, ...], problems: list[Diagnostic]) -> Map:
+def _read(path: Path, above: tuple[Path, ...], problems: list[Diagnostic], lower: list[Map]) -> Map:
+    """Read a file with all it extends; `lower` gets what every scale on the way made small."""
     root = read_file(path)
     below = root.get("extends")
     if below is None:
@@ -86,14 +123,16 @@ def _read(path: Path, above: tuple[Path, ...], problems: list[Diagnostic]) -> Ma
         raise _stop("extends", f"more than {MAX_EXTENDS} plans below this one", below.span)
     if not is_file:
         raise _stop("extends", f"no such plan file: {target}", below.span)
-    base = _read(target, (*above, path.resolve()), problems)
+    base = _read(target, (*above, path.resolve()), problems, lower)
     scale = root.get("scale")
     if scale is not None:
         factor = _scale(settled(scale), problems)
-        # Only amounts are read through the factor, so the whole tree may carry it.
-        lower = scaled(base, factor)
-        assert isinstance(lower, Map)
-        base = lower
+        if factor != UNSCALED:
+            lower.append(base)
+            # Only amounts are read through the factor, so the whole tree may carry it.
+            small = scaled(base, replace(factor, depth=1))
+            assert isinstance(small, Map)
+            base = small
     own = tuple(entry for entry in root.entries if entry[0].text not in ("extends", "scale"))
     _check_replaced(base, root, problems)
     return overlaid(base, root._replace(entries=own), problems)
@@ -169,11 +208,13 @@ def _all_moved(node: Node, name: int) -> Node:
             return node._replace(span=span, entries=entries)
 
 
-def _stages_extended(root: Map, problems: list[Diagnostic]) -> Map:
+def _stages_extended(
+    root: Map, problems: list[Diagnostic], lower: tuple[Map, ...] = ()
+) -> PlanText:
     """Copy the text of the sibling that a stage extends; then say what holds nothing."""
     stages = root.get("stages")
     if not isinstance(stages, Map):
-        return _finished(root, problems)
+        return PlanText(_finished(root, problems), problems, lower)
     texts = {k.text: v.items[0] if is_conflict(v) else v for k, v in stages.entries}
     entries = []
     for key, value in stages.entries:
@@ -182,7 +223,28 @@ def _stages_extended(root: Map, problems: list[Diagnostic]) -> Map:
         entries.append((key, whole))
     new = stages._replace(entries=tuple(entries))
     sections = tuple((k, new if k.text == "stages" else v) for k, v in root.entries)
-    return _finished(root._replace(entries=sections), problems)
+    finished = _finished(root._replace(entries=sections), problems)
+    return PlanText(finished, problems, lower, _copied(texts) if lower else {})
+
+
+def _copied(texts: Mapping[str, Node]) -> dict[str, tuple[str, ...]]:
+    """Return, for every stage with a sibling's text, whose text it may be below a scale.
+
+    Its own comes first, unless no word of it is from below.
+    """
+    copied = {}
+    for name in texts:
+        names = [name]
+        while isinstance(text := texts[names[-1]], Map):
+            sibling = text.get("extends")
+            if not isinstance(sibling, Scalar) or sibling.text not in texts.keys() - {*names}:
+                break
+            names.append(sibling.text)
+        if len(names) > 1:
+            words = (node for _, node in walk(texts[name]) if isinstance(node, Scalar))
+            is_new = all(node.scale == UNSCALED for node in words)
+            copied[name] = (*names[1:], name) if is_new else tuple(names)
+    return copied
 
 
 def _finished(root: Map, problems: list[Diagnostic]) -> Map:
@@ -232,13 +294,13 @@ def _scale(node: Node, problems: list[Diagnostic]) -> Scale:
         way_out = "write {tokens: 1/8_000_000, seqs: 1/128, seq_len: 1/64}"
         problems.append(Diagnostic("scale", "`scale` takes factors", node.span, way_out))
         return Scale()
-    factors = {}
+    factors: dict[str, Fraction] = {}
     for key, value in node.entries:
         try:
             factors[key.text] = _factor(key.text, value)
         except ValueProblem as problem:
             problems.append(Diagnostic("scale", str(problem), value.span, problem.help))
-    return Scale(**factors)
+    return Scale(*(factors.get(name, Fraction(1)) for name in SCALE))
 
 
 def _factor(name: str, node: Node) -> Fraction:

@@ -18,10 +18,14 @@ class Scale:
     tokens: Fraction = Fraction(1)
     seqs: Fraction = Fraction(1)
     seq_len: Fraction = Fraction(1)
+    depth: int = 0  # how many scales these are: the values stand in the plan below the last
 
     def __mul__(self, other: "Scale") -> "Scale":
         return Scale(
-            self.tokens * other.tokens, self.seqs * other.seqs, self.seq_len * other.seq_len
+            self.tokens * other.tokens,
+            self.seqs * other.seqs,
+            self.seq_len * other.seq_len,
+            self.depth + other.depth,
         )
 
 

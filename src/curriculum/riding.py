@@ -162,7 +162,7 @@ def _on_clock(
     unit: ClockUnit = "tokens" if piece.knob.amount.unit == "tokens" else "steps"
     start = at.of(unit)
     end = None if extent.after is None else extent.after.of(unit)
-    knob = _knob(piece.knob, rider_at(ground.chain, at).step_share)
+    knob = _knob(piece.knob, rider_at(ground.chain, at), ground)
     if a is not None and end is not None:
         end_value = Fraction(Piece(shape, unit, 0, start, end, a, a, knob).value(end))
     return Piece(shape, unit, 0, start, end, start_value, end_value, knob)
@@ -184,10 +184,12 @@ def _drawn_out(left: Piece, extent: Extent, at: Position) -> Piece:
     return replace(left, unit=extent.unit, start=extent.start, end=extent.end, behind=behind)
 
 
-def _knob(knob: Quantity, step_share: Fraction) -> Fraction:
+def _knob(knob: Quantity, rider: Rider, ground: Ground) -> Fraction:
     if knob.amount.unit == "tokens":
         return knob.amount.value * knob.scale.tokens
-    return knob.amount.value * (1 if knob.scale == UNSCALED else step_share)
+    if knob.scale == UNSCALED:
+        return knob.amount.value
+    return knob.amount.value * ground.shared(rider, knob)
 
 
 def _in_stage(piece: Piece, rider: Rider) -> Piece | None:

@@ -174,7 +174,7 @@ class LayoutSpec(NamedTuple):
     """
 
     numbers: Mapping[str, int]
-    is_scaled: bool  # said below a proxy's scale: of the run that the proxy stands for
+    scale: Scale  # below one it is of the run that the proxy stands for
     span: Span
 
 

@@ -62,16 +62,17 @@ def _start(reader: SpecReader, node: Node | None, unit: str) -> Quantity | Word 
 def read_layout(reader: SpecReader, node: Node) -> LayoutSpec | None:
     """Read the ranks and micro-batches of a stage, or `none`; None where that is refused."""
     if isinstance(node, Scalar) and node.text == "none":
-        return LayoutSpec({}, False, node.span)
+        return LayoutSpec({}, UNSCALED, node.span)
     before = len(reader.problems)
     entries = reader.mapping(node, "`layout`")
     if entries is None:
         return None
     reader.keys(entries, LAYOUT, "`layout`")
     numbers: dict[str, int] = {}
-    is_scaled = False
+    scale = UNSCALED
     for key, value in entries.entries:
-        is_scaled = is_scaled or (isinstance(value, Scalar) and value.scale != UNSCALED)
+        if isinstance(value, Scalar) and value.scale.depth > scale.depth:
+            scale = value.scale
         if key.text == "accumulation" and isinstance(value, Scalar) and value.text == "varies":
             continue
         number = reader.integer(value) if key.text in LAYOUT else None
@@ -85,4 +86,4 @@ def read_layout(reader: SpecReader, node: Node) -> LayoutSpec | None:
             reader.problem("missing-key", what, entries.span, "layout: {dp: 192, micro: 3}")
     if len(reader.problems) > before:
         return None
-    return LayoutSpec(numbers, is_scaled, entries.span)
+    return LayoutSpec(numbers, scale, entries.span)
