@@ -615,7 +615,7 @@ SETTINGS = [
     ("stages.first.mixture={web: .5}", "siblings-sum@1:22"),
     ("modules.llm.preset.x=3", "dotted-key@1:1"),
     ("extends=other.yaml", "set@1:1"),
-    ("scale={tokens: 1/2}", "set@1:1"),
+    ("scale={tokens: 1/2}", "scale-without-extends@1:1"),
     (".=3", "unknown-key@1:1"),
 ]
 

@@ -15,7 +15,8 @@ from typing import NamedTuple
 from curriculum.compile_claims import compile_claims
 from curriculum.compile_draft import draft_stage
 from curriculum.compile_order import ordered
-from curriculum.compile_parts import compile_modules, compile_sources, provenance_of, unused_names
+from curriculum.compile_parts import compile_modules, compile_sources, unused_names
+from curriculum.compile_provenance import provenance_of
 from curriculum.compile_stage import finish_stage
 from curriculum.compile_state import Draft, Outside, State
 from curriculum.compile_unfinished import check_unfinished

@@ -15,6 +15,7 @@ from curriculum.errors import Span
 from curriculum.mixture import ONE, Mixture, Node, ratios_of
 from curriculum.plan import Source
 from curriculum.spec import MeasureSpec
+from curriculum.units import count_in_words
 from curriculum.usage import positions_per_token
 
 _ROOT_BITS = 32
@@ -93,6 +94,8 @@ def amount_of(
 ) -> Fraction | None:
     """Return the positions of so many tokens, or epochs of some sources, as the stage counts."""
     if measure.kind == "tokens":
+        if measure.amount is not None:
+            state.became(measure.amount, count_in_words(measure.value))
         return measure.value
     shape = state.modules[draft.count].shape if draft.count in state.modules else None
     total = Fraction(0)

@@ -63,8 +63,13 @@ def laid_of(
     if not _marks_rise(state, spec, marked, asked):
         return None
     batch = lay_out(marked)
+    words = _budget_words(spec.budget, asked, batch)
+    state.became(quantity, words.removesuffix(" tokens"))
+    for piece, entry in zip(spec.batch or (), marked, strict=False):
+        if piece.until is not None and piece.until.amount.unit != "share":
+            state.became(piece.until, count_in_words(_end_of(entry) or 0))
     return Laid(
-        Budget(_budget_words(spec.budget, asked, batch), asked, spec.round_down),
+        Budget(words, asked, spec.round_down),
         batch,
         _steps(batch, asked, spec.round_down),
         entries,

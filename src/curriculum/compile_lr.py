@@ -123,7 +123,7 @@ def _laid(
     whose = "stage" if ride.schedule is None else "schedule"
     is_last = ride.schedule is None or _is_last(state, chain[-1].end_tokens, ends)
     name = draft.spec.name.span
-    ground = Ground(chain, ends, name, state.report, state.share_of, whose, is_last)
+    ground = Ground(chain, ends, name, state.report, state.share_of, state.became, whose, is_last)
     try:
         if ride.schedule is not None and spec.pieces[0].stretch is not None:
             began = next(n for n, rider in enumerate(chain) if rider.stage == clock.instance)

@@ -21,7 +21,7 @@ from curriculum.extent import unknown_share
 from curriculum.nodes import UNSCALED
 from curriculum.plan import Start
 from curriculum.spec import AverageSpec, LastSpec, Origin, Point, SelectSpec, StageSpec, points_of
-from curriculum.units import Amount
+from curriculum.units import Amount, count_in_words
 
 COMPOSING = frozenset({"init", "source", "status"})
 """What a stage may say that only composes."""
@@ -165,6 +165,10 @@ def _last_of(state: State, module: str, spec: LastSpec) -> list[Start | None]:
             state.report(*unknown_share(point.stage, every))
             return [None]
         share = found
+    if every.amount.unit == "steps":
+        state.became(every, f"{floor(every.amount.value * share + Fraction(1, 2))} steps")
+    else:
+        state.became(every, count_in_words(every.scaled_tokens))
     for index in range(spec.number):
         if every.amount.unit == "steps":
             apart = floor(every.amount.value * share + Fraction(1, 2))

@@ -7,6 +7,7 @@ from curriculum.compile_rope_values import rope_of
 from curriculum.compile_state import Outside, State
 from curriculum.plan import Checkpoint
 from curriculum.spec import CheckpointSpec, Word
+from curriculum.units import count_in_words, decimal_words
 
 
 def outside_of(state: State, name: str, spec: CheckpointSpec) -> Outside:
@@ -28,6 +29,8 @@ def outside_of(state: State, name: str, spec: CheckpointSpec) -> Outside:
     }
     stateful = [w.text for w in spec.state if _is_given(state, name, gives, w)]
     seq_len = _seq_len(state, spec)
+    if spec.tokens is not None:
+        state.became(spec.tokens, count_in_words(spec.tokens.scaled_tokens))
     return Outside(
         name,
         Checkpoint(
@@ -60,6 +63,7 @@ def _seq_len(state: State, spec: CheckpointSpec) -> int | None:
         return None
     seq_len: Fraction = spec.seq_len.amount.value * spec.seq_len.scale.seq_len
     if seq_len.denominator == 1:
+        state.became(spec.seq_len, decimal_words(seq_len))
         return int(seq_len)
     state.report(
         "not-whole",

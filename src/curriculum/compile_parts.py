@@ -1,4 +1,4 @@
-"""Modules, sources, provenance and unused names of a plan, from their specs"""
+"""Modules, sources and unused names of a plan, from their specs"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -8,18 +8,16 @@ from curriculum.compile_state import State
 from curriculum.errors import did_you_mean
 from curriculum.models.presets import counted_shape, shape_of
 from curriculum.models.shapes import Shape
-from curriculum.nodes import Map, Scalar, shown, walk
-from curriculum.plan import Module, Provenance, Source
+from curriculum.nodes import Scalar, walk
+from curriculum.plan import Module, Source
 from curriculum.spec import (
     MixSpec,
     ModuleSpec,
-    OptimizerSpec,
     PlanSpec,
     SourceSpec,
     points_of,
 )
-from curriculum.units import decimal_words
-from curriculum.words import OPTIMIZER_DEFAULTS
+from curriculum.units import count_in_words
 
 
 def compile_modules(state: State) -> dict[str, Module]:
@@ -53,6 +51,9 @@ def _shape(spec: ModuleSpec) -> Shape:
 def compile_sources(state: State) -> dict[str, Source]:
     """Give every source its size, and every part of one what it takes from its whole."""
     specs = state.spec.sources
+    for size in (spec.tokens for spec in specs.values()):
+        if size is not None:
+            state.became(size, count_in_words(size.scaled_tokens))
     wholes = {
         name: Source(
             name,
@@ -101,52 +102,6 @@ def _part(state: State, spec: SourceSpec, wholes: Mapping[str, Source]) -> Sourc
         max_tokens=part.max_tokens,
         tags=tuple(sorted({*whole.tags, *spec.tags})),
     )
-
-
-def provenance_of(state: State, written: Map) -> tuple[Provenance, ...]:
-    """List every value that is assumed, derived, in conflict, unknown or a default.
-
-    `written` is the plan with every value of its conflicts.
-    """
-    found = []
-    covered: tuple[str, ...] = ()  # how what the last tag covers begins: it comes right after it
-    for path, node in walk(written):
-        if path.startswith(covered):
-            continue
-        if node.tag is not None:
-            covered = (f"{path}.", f"{path}[")
-            found.append(Provenance(node.tag, path, shown(node), node.span))
-        elif isinstance(node, Scalar) and node.text == "unknown":
-            found.append(Provenance("unknown", path, "unknown", node.span))
-    for name in sorted(state.used_optimizers):
-        found += _defaults(f"optimizers.{name}", state.spec.optimizers[name])
-    if state.spec.seed_is_default:
-        found.append(Provenance("default", "seed", "0", None))
-    return tuple(found)
-
-
-def _defaults(
-    path: str, spec: OptimizerSpec, above: frozenset[str] = frozenset()
-) -> list[Provenance]:
-    said = above | set(spec.values)
-    found = [
-        Provenance("default", f"{path}.{name}", value_words(value), spec.kind.span)
-        for name, value in OPTIMIZER_DEFAULTS[spec.kind.text].items()
-        if name not in said
-    ]
-    for part, part_spec in spec.parts.items():
-        known = frozenset(said | set(OPTIMIZER_DEFAULTS[spec.kind.text]))
-        found += _defaults(f"{path}.{part}", part_spec, known)
-    return found
-
-
-def value_words(value: object) -> str:
-    """Write a value as the plan language would."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return decimal_words(value) if isinstance(value, int) else f"{value:g}"
 
 
 def unused_names(spec: PlanSpec) -> tuple[str, ...]:

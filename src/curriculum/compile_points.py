@@ -58,6 +58,8 @@ def mark_step(state: State, point: Point) -> int | None:
             state.report(*unknown_share(point.stage, point.mark))
             return None
     step = _step_at(draft, point.mark, share or Fraction(1))
+    if point.mark.amount.unit != "share" and step is not None:
+        state.became(point.mark, f"{point.stage}@step {step}")
     if step is None:
         state.report(
             "wrong-unit", "a mark is in tokens, `step N` or a share", point.span, "joint@0.7T"

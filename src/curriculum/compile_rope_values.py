@@ -98,6 +98,7 @@ def whole_context(state: State, said: Quantity) -> int | None:
     """Return a context through the proxy's scale; None where that is no whole number."""
     value = said.amount.value * said.scale.seq_len
     if value.denominator == 1 and value >= 2:
+        state.became(said, decimal_words(value))
         return int(value)
     words = f"{decimal_words(value)} tokens of context are not a whole number, at least 2"
     state.report("not-whole", words, said.span, "choose another factor of `seq_len`")

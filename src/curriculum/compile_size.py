@@ -11,16 +11,14 @@ from curriculum.units import count_in_words, decimal_words
 
 def context_of(state: State, said: Quantity) -> int | None:
     """Return a context in tokens; None where it is not whole."""
-    return _whole(state, said.amount.value, said.scale.seq_len, "tokens of context", said.span)
+    return _whole(state, said, said.scale.seq_len, "tokens of context")
 
 
 def seqs_of(state: State, unit: str, size: Quantity, seq_len: int) -> int | None:
     """Return a size as whole sequences; None where it is refused."""
     if unit == "seqs":
-        factor = size.scale.seqs
-        return _whole(state, size.amount.value, factor, "sequences in a step", size.span)
-    factor = size.scale.seqs * size.scale.seq_len
-    tokens = _whole(state, size.amount.value, factor, "tokens in a step", size.span)
+        return _whole(state, size, size.scale.seqs, "sequences in a step")
+    tokens = _whole(state, size, size.scale.seqs * size.scale.seq_len, "tokens in a step")
     if tokens is None:
         return None
     return _sequences(state, tokens, seq_len, f"`{size.amount}`", size.span)
@@ -70,15 +68,16 @@ def _binary_words(count: int) -> str:
     return str(count)
 
 
-def _whole(state: State, said: Fraction, factor: Fraction, what: str, span: Span) -> int | None:
-    value = said * factor
+def _whole(state: State, said: Quantity, factor: Fraction, what: str) -> int | None:
+    value = said.amount.value * factor
     if value.denominator == 1 and value >= 1:
+        state.became(said, decimal_words(value))
         return int(value)
     state.report(
         "not-whole",
         f"{decimal_words(value)} {what} are not a whole number",
-        span,
-        _dividing(said, factor),
+        said.span,
+        _dividing(said.amount.value, factor),
     )
     return None
 

@@ -11,9 +11,9 @@ from curriculum.compile_trees import Trees
 from curriculum.composed import ComposedStage, origins
 from curriculum.errors import Diagnostic, Related, Severity, Span
 from curriculum.lifecycle import Lifecycle
-from curriculum.nodes import Map, Scale
+from curriculum.nodes import UNSCALED, Map, Scale
 from curriculum.plan import Budget, Checkpoint, Module, Source, Stage, Start, UnknownStage
-from curriculum.spec import LayoutSpec, PlanSpec, RideSpec, StageSpec, Word
+from curriculum.spec import LayoutSpec, PlanSpec, Quantity, RideSpec, StageSpec, Word
 from curriculum.spec_reader import is_misspelt
 
 
@@ -97,6 +97,7 @@ class State:
     trees: Trees = field(default_factory=Trees)
     notes: list[Diagnostic] = field(default_factory=list)  # what is told and stops nothing
     ramp_levels: int = 0  # of all batches so far
+    here: dict[Span, str] = field(default_factory=dict)  # what amounts from below a scale became
 
     def is_declared(self, section: str, name: str) -> bool:
         """Say whether the text declares a name, also where it could not be read."""
@@ -115,6 +116,19 @@ class State:
         """Return how many steps a stage has for each that it has below a scale."""
         draft = self.draft_below(stage, scale)
         return None if draft is None else Fraction(self.drafts[stage].steps, draft.steps)
+
+    def became(self, said: Quantity, words: str) -> None:
+        """Note what an amount became that is read through a scale, for whoever lists the values.
+
+        A text that several stages have may become several amounts.
+        """
+        if said.scale == UNSCALED:
+            return
+        before = self.here.get(said.span)
+        if before is None:
+            self.here[said.span] = words
+        elif words not in before.split(" or "):
+            self.here[said.span] = f"{before} or {words}"
 
     def origins(self, start: Start, module: str) -> tuple[Start, ...]:
         """Return where a module comes from behind all averages: the start itself, or several."""

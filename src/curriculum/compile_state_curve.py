@@ -54,8 +54,8 @@ def over_state(
         state.report("current", "`current` is a learning rate's; say the value here", span)
         raise Refused
 
-    name = draft.spec.name.span
-    ground = Ground((*before, own), frozenset(), name, state.report, state.share_of, is_last=False)
+    told = (draft.spec.name.span, state.report, state.share_of, state.became)
+    ground = Ground((*before, own), frozenset(), *told, is_last=False)
     try:
         return lay_on_clock(spec, ground, Reading(no_current, is_relative=False))
     except Refused:

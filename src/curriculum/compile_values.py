@@ -87,7 +87,7 @@ def on_stage(state: State, draft: Draft, spec: CurveSpec) -> Curve | None:
         raise Refused
 
     end, name = frozenset({own.asked_tokens}), draft.spec.name.span
-    ground = Ground((own,), end, name, state.report, state.share_of)
+    ground = Ground((own,), end, name, state.report, state.share_of, state.became)
     try:
         return lay_on_clock(spec, ground, Reading(no_current, is_relative=False))
     except Refused:

@@ -10,7 +10,7 @@ from curriculum.curve import ClockUnit, Piece
 from curriculum.errors import Related, Span
 from curriculum.nodes import UNSCALED, Scale
 from curriculum.spec import PieceSpec, Quantity
-from curriculum.units import rounded_in_words
+from curriculum.units import count_in_words, rounded_in_words
 
 START = Position(0, 0)
 
@@ -32,6 +32,7 @@ class Ground(NamedTuple):
     stage: Span  # the name of the last rider
     report: Report
     share_of: ShareOf
+    became: Callable[[Quantity, str], None]  # told what an amount from below a scale is here
     whose: str = "stage"  # what ends where the clock ends: the stage, or the schedule
     is_last: bool = True  # no rider follows, on any path
     begin: Position = START  # where the curve begins: later, where it took over a clock
@@ -150,6 +151,7 @@ def _length_after_open(piece: PieceSpec, total: int, ground: Ground) -> Length:
         )
     if length.amount.unit == "share":
         return ceil(length.amount.value * total), length.span
+    ground.became(length, count_in_words(length.scaled_tokens))
     return length.scaled_tokens, length.span
 
 
@@ -167,6 +169,7 @@ def _in_steps(piece: PieceSpec, length: Quantity, at: Position, ground: Ground) 
             "say it in the overlay",
         )
     rounded = floor(steps + Fraction(1, 2))
+    ground.became(length, f"{rounded} steps")
     end = rounded if piece.is_until else at.steps + rounded
     _not_before(piece, at.steps, end, ground)
     return Extent("steps", at.steps, end, Position(tokens_at(ground.chain, end), end))
@@ -177,6 +180,7 @@ def _in_tokens(piece: PieceSpec, length: Quantity, at: Position, ground: Ground)
         tokens = ceil(length.amount.value * ground.whole(length.span))
     else:
         tokens = length.scaled_tokens
+        ground.became(length, count_in_words(tokens))
     end = tokens if piece.is_until else at.tokens + tokens
     _not_before(piece, at.tokens, end, ground)
     after, rider = Position(end, steps_at(ground.chain, end)), ground.chain[-1]

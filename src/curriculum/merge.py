@@ -9,40 +9,32 @@ the factors of `scale`. Whole keys are replaced; a dotted key reaches below; `nu
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
 from curriculum.errors import (
-    CurriculumError,
     Diagnostic,
     FindingsError,
     Span,
-    ValueProblem,
     did_you_mean,
 )
+from curriculum.merge_scale import scale_of
+from curriculum.merge_set import scaled_nothing, sorted_settings, with_scale_set, with_setting
 from curriculum.nodes import (
     UNSCALED,
-    Key,
     Map,
     Node,
     Scalar,
-    Scale,
-    Seq,
     is_conflict,
     scaled,
     settled,
     shown,
     walk,
 )
-from curriculum.overlay import expanded, overlaid, path_names, put, without_nothing
+from curriculum.overlay import expanded, overlaid, without_nothing
 from curriculum.source_map import read_file, read_text
-from curriculum.units import parse_number
-from curriculum.words import SCALE
 
 MAX_EXTENDS = 8
-
-_VALUE = "value: "
 
 
 class PlanText(NamedTuple):
@@ -70,14 +62,10 @@ def read_plan_text(path: Path, settings: Sequence[str] = ()) -> PlanText:
     """
     problems: list[Diagnostic] = []
     lower: list[Map] = []
-    root = _read(path, (), problems, lower)
-    seen: set[str] = set()
-    for setting in settings:
-        name = _set_name(setting)
-        if name in seen:
-            raise CurriculumError(f"--set {name} is said twice: keep one of them")
-        seen.add(name)
-        root = _set(root, setting, problems)
+    own, others = sorted_settings(settings)
+    root = _read(path, (), problems, lower, own)
+    for setting in others:
+        root = with_setting(root, setting, problems)
     return _stages_extended(root, problems, tuple(reversed(lower)))
 
 
@@ -87,29 +75,36 @@ def merged_text(text: str, file: str) -> PlanText:
     root = read_text(text, file)
     if (below := root.get("extends")) is not None:
         raise _stop("extends", "a text without a file extends nothing", below.span)
-    return _stages_extended(_rooted(root, problems), problems)
+    return _stages_extended(_rooted(root, problems, file), problems)
 
 
-def _rooted(root: Map, problems: list[Diagnostic]) -> Map:
+def _rooted(root: Map, problems: list[Diagnostic], file: str) -> Map:
     """Put the text of a plan together that stands on no other."""
-    if (scale_key := root.key("scale")) is not None:
-        problems.append(
-            Diagnostic(
-                "scale-without-extends",
-                "`scale` makes a proxy of the plan below, and this plan extends none",
-                scale_key.span,
-                "say `extends: FILE`",
-            )
-        )
+    if root.get("scale") is not None:
+        problems.append(scaled_nothing(root, Path(file).name))
+        root = _without(root, "scale")
     return expanded(root, problems)
 
 
-def _read(path: Path, above: tuple[Path, ...], problems: list[Diagnostic], lower: list[Map]) -> Map:
-    """Read a file with all it extends; `lower` gets what every scale on the way made small."""
-    root = read_file(path)
+def _without(root: Map, *keys: str) -> Map:
+    return root._replace(entries=tuple(e for e in root.entries if e[0].text not in keys))
+
+
+def _read(
+    path: Path,
+    above: tuple[Path, ...],
+    problems: list[Diagnostic],
+    lower: list[Map],
+    settings: Sequence[str] = (),
+) -> Map:
+    """Read a file with all it extends.
+
+    `lower` gets what every scale on the way made small; `settings` are of the file's own `scale`.
+    """
+    root = with_scale_set(read_file(path), settings, problems)
     below = root.get("extends")
     if below is None:
-        return _rooted(root, problems)
+        return _rooted(root, problems, path.name)
     if not isinstance(below, Scalar) or not below.text:
         raise _stop("extends", "`extends` takes the name of a plan file", below.span)
     target = path.parent / below.text
@@ -126,16 +121,15 @@ def _read(path: Path, above: tuple[Path, ...], problems: list[Diagnostic], lower
     base = _read(target, (*above, path.resolve()), problems, lower)
     scale = root.get("scale")
     if scale is not None:
-        factor = _scale(settled(scale), problems)
+        factor = scale_of(settled(scale))
         if factor != UNSCALED:
             lower.append(base)
             # Only amounts are read through the factor, so the whole tree may carry it.
             small = scaled(base, replace(factor, depth=1))
             assert isinstance(small, Map)
             base = small
-    own = tuple(entry for entry in root.entries if entry[0].text not in ("extends", "scale"))
     _check_replaced(base, root, problems)
-    return overlaid(base, root._replace(entries=own), problems)
+    return overlaid(base, _without(root, "extends", "scale"), problems)
 
 
 def _check_replaced(base: Map, overlay: Map, problems: list[Diagnostic]) -> None:
@@ -157,55 +151,6 @@ def _check_replaced(base: Map, overlay: Map, problems: list[Diagnostic]) -> None
                 )
             )
             return
-
-
-def _set_name(setting: str) -> str:
-    name, sep, _ = setting.partition("=")
-    if not sep or not name.strip():
-        raise CurriculumError(f"--set {setting}: write `--set key=value`")
-    return name.strip()
-
-
-def _set(root: Map, setting: str, problems: list[Diagnostic]) -> Map:
-    name, _, text = setting.partition("=")
-    file = f"--set {setting}"
-    key = Key(name.strip(), Span(file, 1, 1, 1, len(name) + 1))
-    if key.text in ("extends", "scale"):
-        raise _stop("set", f"`{key.text}` belongs in a plan file", key.span)
-    try:
-        entries = read_text(f"{_VALUE}{text}", file).entries
-    except FindingsError as error:
-        moved = (replace(d, span=d.span and _moved(d.span, len(name))) for d in error.diagnostics)
-        raise FindingsError(tuple(moved)) from None
-    if len(entries) != 1:
-        raise _stop("set", "one `--set` sets one key", entries[1][0].span)
-    value = _all_moved(entries[0][1], len(name))
-    return put(root, path_names(key.text), key, value, problems)
-
-
-def _moved(span: Span, name: int) -> Span:
-    """Return a span of the value's text as a span of the whole setting, `name` being as long."""
-    by = name + 1 - len(_VALUE)
-    return span._replace(
-        column=max(1, span.column + (by if span.line == 1 else 0)),
-        end_column=max(1, span.end_column + (by if span.end_line == 1 else 0)),
-    )
-
-
-def _all_moved(node: Node, name: int) -> Node:
-    span = _moved(node.span, name)
-    match node:
-        case Scalar():
-            return node._replace(span=span)
-        case Seq():
-            items = tuple(_all_moved(item, name) for item in node.items)
-            return node._replace(span=span, items=items)
-        case Map():
-            entries = tuple(
-                (Key(key.text, _moved(key.span, name)), _all_moved(value, name))
-                for key, value in node.entries
-            )
-            return node._replace(span=span, entries=entries)
 
 
 def _stages_extended(
@@ -287,31 +232,6 @@ def _sibling(
     else:
         return node.text
     return None
-
-
-def _scale(node: Node, problems: list[Diagnostic]) -> Scale:
-    if not isinstance(node, Map):
-        way_out = "write {tokens: 1/8_000_000, seqs: 1/128, seq_len: 1/64}"
-        problems.append(Diagnostic("scale", "`scale` takes factors", node.span, way_out))
-        return Scale()
-    factors: dict[str, Fraction] = {}
-    for key, value in node.entries:
-        try:
-            factors[key.text] = _factor(key.text, value)
-        except ValueProblem as problem:
-            problems.append(Diagnostic("scale", str(problem), value.span, problem.help))
-    return Scale(*(factors.get(name, Fraction(1)) for name in SCALE))
-
-
-def _factor(name: str, node: Node) -> Fraction:
-    if name not in SCALE:
-        raise ValueProblem(f"`scale` has no factor `{name}`", did_you_mean(name, tuple(SCALE)))
-    if not isinstance(node, Scalar):
-        raise ValueProblem("a factor is a number")
-    factor = parse_number(node.text)
-    if factor <= 0:
-        raise ValueProblem("a factor is positive")
-    return factor
 
 
 def _stop(rule: str, message: str, span: Span) -> FindingsError:

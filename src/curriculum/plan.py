@@ -363,10 +363,11 @@ class Claim:
 class Provenance:
     """Where one value of the plan comes from, if it is not simply stated or chosen."""
 
-    kind: str  # assumed, derived, conflict, default, unknown
+    kind: str  # assumed, derived, conflict, default, unknown; in a proxy scaled, kept
     path: str
     value: str
     span: Span | None
+    below: str | None = None  # as written, where a scale changed it
 
 
 @dataclass(frozen=True, slots=True)

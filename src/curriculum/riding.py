@@ -186,10 +186,13 @@ def _drawn_out(left: Piece, extent: Extent, at: Position) -> Piece:
 
 def _knob(knob: Quantity, rider: Rider, ground: Ground) -> Fraction:
     if knob.amount.unit == "tokens":
-        return knob.amount.value * knob.scale.tokens
-    if knob.scale == UNSCALED:
-        return knob.amount.value
-    return knob.amount.value * ground.shared(rider, knob)
+        value = knob.amount.value * knob.scale.tokens
+    elif knob.scale == UNSCALED:
+        value = knob.amount.value
+    else:
+        value = knob.amount.value * ground.shared(rider, knob)
+    ground.became(knob, f"{float(value):g}" + (" steps" if knob.amount.unit == "steps" else ""))
+    return value
 
 
 def _in_stage(piece: Piece, rider: Rider) -> Piece | None:

@@ -14,14 +14,31 @@ def value_lines(entries: tuple[Provenance, ...]) -> list[str]:
     if not entries:
         return []
     counts = Counter(entry.kind for entry in entries)
-    kinds = ("assumed", "derived", "conflict", "default", "unknown")
+    kinds = ("assumed", "derived", "conflict", "default", "unknown", "scaled", "kept")
     lines = ["values: " + ", ".join(f"{counts[kind]} {kind}" for kind in kinds if counts[kind])]
     for kind in ("unknown", "conflict", "assumed"):
-        words = [
-            f"{e.path.removeprefix('stages.')} {value_words(e)}" for e in entries if e.kind == kind
-        ]
+        words = [f"{_name(e)} {value_words(e)}" for e in entries if e.kind == kind]
         lines += _listed(kind, words)
-    return lines
+    scaled = [f"{_name(e)} {value_words(e)} ({e.below})" for e in entries if e.kind == "scaled"]
+    steady = [e for e in entries if e.kind == "kept" and _goes_with_steps(e)]
+    lines += _listed("scaled", scaled)
+    return lines + _listed("kept", [f"{_name(e)} {value_words(e)}" for e in steady])
+
+
+def _name(entry: Provenance) -> str:
+    return entry.path.removeprefix("stages.")
+
+
+def _goes_with_steps(entry: Provenance) -> bool:
+    """Say whether a value acts once a step: a proxy with fewer steps may want another one.
+
+    >>> _goes_with_steps(Provenance("kept", "optimizers.muon.beta2", ".95", None))
+    True
+    >>> _goes_with_steps(Provenance("kept", "stages.text.mixture.web", ".6", None))
+    False
+    """
+    section, *keys = entry.path.split(".")
+    return section in ("optimizers", "schedules") or bool({"lr", "set", "ema"} & {*keys[1:2]})
 
 
 def value_words(entry: Provenance) -> str:

@@ -165,6 +165,7 @@ class MeasureSpec(NamedTuple):
     value: Fraction
     span: Span
     at_most: Fraction | None = None  # tokens that its size counts as, where it has more
+    amount: Quantity | None = None  # of tokens, as written
 
 
 class LayoutSpec(NamedTuple):

@@ -230,7 +230,8 @@ def _measure(reader: SpecReader, kind: str, node: Node) -> MeasureSpec | None:
         quantity = reader.quantity(node, units=("tokens",))
         if quantity is None:
             return None
-        return MeasureSpec(kind, quantity.amount.value * quantity.scale.tokens, node.span)
+        tokens = quantity.amount.value * quantity.scale.tokens
+        return MeasureSpec(kind, tokens, node.span, amount=quantity)
     number = reader.number(node)
     if number is None:
         return None

@@ -35,13 +35,7 @@ def plan_json(compiled: Compiled, changed: list[str]) -> dict[str, Any]:
         }
         for u in plan.unknown
     ]  # fmt: skip
-    kinds = ("assumed", "derived", "conflict", "default", "unknown")
-    provenance: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
-    for entry in plan.provenance:
-        place = (entry.span.file, entry.span.line) if entry.span else (None, None)
-        provenance[entry.kind].append(
-            {"path": entry.path, "value": entry.value, "file": place[0], "line": place[1]}
-        )
+    scaled = _values_json(plan, ("scaled", "kept"))
     return {
         "format": 1,
         "plan": plan.name,
@@ -51,10 +45,23 @@ def plan_json(compiled: Compiled, changed: list[str]) -> dict[str, Any]:
         "composed": [composed_json(c, paths[c.name]) for c in plan.composed],
         "outside": [outside_json(o) for o in plan.outside],
         "totals": totals_json(plan),
-        "provenance": provenance,
+        "provenance": _values_json(plan, ("assumed", "derived", "conflict", "default", "unknown")),
+        "proxy": scaled if any(scaled.values()) else None,
         "changed": changed,
         "findings": findings,
     }
+
+
+def _values_json(plan: Plan, kinds: tuple[str, ...]) -> dict[str, list[dict[str, Any]]]:
+    """Return values by where they come from; `below` is what stands below where a scale changed it."""
+    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
+    for entry in plan.provenance:
+        if entry.kind in found:
+            file, line = (entry.span.file, entry.span.line) if entry.span else (None, None)
+            below = {} if entry.below is None else {"below": entry.below}
+            value = {"path": entry.path, "value": entry.value, **below, "file": file, "line": line}
+            found[entry.kind].append(value)
+    return found
 
 
 def _module_json(plan: Plan, name: str) -> dict[str, Any]:

@@ -1,0 +1,117 @@
+"""Where the values of a plan come from, and what a proxy makes of those of the plan below
+
+assumed, derived, conflict, unknown    tagged so, or the word itself
+default                                nobody said it
+scaled, kept                           numbers from below a `scale`: changed, and as they were
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from curriculum.compile_state import State
+from curriculum.errors import ValueProblem
+from curriculum.nodes import UNSCALED, Map, Node, Scalar, Seq, shown, walk
+from curriculum.plan import Provenance
+from curriculum.spec import OptimizerSpec
+from curriculum.units import decimal_words, parse_number
+from curriculum.words import OPTIMIZER_DEFAULTS
+
+_AMOUNTS = frozenset(
+    (
+        *("tokens", "steps", "seqs", "until", "for", "every", "timescale", "half_life"),
+        *("seq_len", "target_seq_len", "original"),
+    )
+)
+"""Keys whose numbers are amounts: what becomes of one that nothing reads, nobody can say."""
+
+_NO_VALUES = frozenset(("seed", "layout"))
+"""A seed is a name; the layout of the run that a proxy stands for is not the proxy's."""
+
+
+def provenance_of(state: State, written: Map) -> tuple[Provenance, ...]:
+    """List every value that is assumed, derived, in conflict, unknown, a default, scaled or kept.
+
+    `written` is the plan with every value of its conflicts.
+    """
+    found = []
+    covered: tuple[str, ...] = ()  # how what the last tag covers begins: it comes right after it
+    for path, node in walk(written):
+        if path.startswith(covered):
+            continue
+        if node.tag is not None:
+            covered = (f"{path}.", f"{path}[")
+            here = _here(state, node)
+            below = shown(node) if here != node else None
+            found.append(Provenance(node.tag, path, shown(here), node.span, below))
+        elif isinstance(node, Scalar) and node.text == "unknown":
+            found.append(Provenance("unknown", path, "unknown", node.span))
+    for name in sorted(state.used_optimizers):
+        found += _defaults(f"optimizers.{name}", state.spec.optimizers[name])
+    if state.spec.seed_is_default:
+        found.append(Provenance("default", "seed", "0", None))
+    return (*found, *_through_scale(state))
+
+
+def _here(state: State, node: Node) -> Node:
+    """Return a node with every amount as it is behind the scale."""
+    match node:
+        case Scalar():
+            return node._replace(text=state.here.get(node.span, node.text))
+        case Seq():
+            return node._replace(items=tuple(_here(state, item) for item in node.items))
+        case Map():
+            entries = tuple((key, _here(state, value)) for key, value in node.entries)
+            return node._replace(entries=entries)
+
+
+def _through_scale(state: State) -> Iterator[Provenance]:
+    """List the numbers that a proxy takes from the plan below: those it changes, and the others."""
+    for path, node in walk(state.spec.root):
+        if not isinstance(node, Scalar) or node.scale == UNSCALED:
+            continue
+        if (here := state.here.get(node.span)) is not None:
+            yield Provenance("scaled", path, here, node.span, node.text)
+        elif _is_kept(path, node.text):
+            yield Provenance("kept", path, node.text, node.span)
+    optimizers = state.spec.root.get("optimizers")
+    for name in sorted(state.used_optimizers):
+        whole = optimizers.get(name) if isinstance(optimizers, Map) else None
+        kind = whole.get("kind") if isinstance(whole, Map) else None
+        if isinstance(kind, Scalar) and kind.scale != UNSCALED:
+            for entry in _defaults(f"optimizers.{name}", state.spec.optimizers[name]):
+                yield replace(entry, kind="kept")
+
+
+def _is_kept(path: str, text: str) -> bool:
+    keys = path.replace("[", ".").split(".")
+    if keys[-1] in _AMOUNTS or not _NO_VALUES.isdisjoint(keys) or keys[0] == "require":
+        return False
+    try:
+        parse_number(text.removesuffix("%"))
+    except ValueProblem:
+        return False
+    return True
+
+
+def _defaults(
+    path: str, spec: OptimizerSpec, above: frozenset[str] = frozenset()
+) -> list[Provenance]:
+    said = above | set(spec.values)
+    found = [
+        Provenance("default", f"{path}.{name}", value_words(value), spec.kind.span)
+        for name, value in OPTIMIZER_DEFAULTS[spec.kind.text].items()
+        if name not in said
+    ]
+    for part, part_spec in spec.parts.items():
+        known = frozenset(said | set(OPTIMIZER_DEFAULTS[spec.kind.text]))
+        found += _defaults(f"{path}.{part}", part_spec, known)
+    return found
+
+
+def value_words(value: object) -> str:
+    """Write a value as the plan language would."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return decimal_words(value) if isinstance(value, int) else f"{value:g}"
