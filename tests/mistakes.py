@@ -276,4 +276,9 @@ MISTAKES: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("dotted-key", "schedules.pretrain[3].to=0"),
         ("wrong-value", "stages.joint.tokens=600BB"),
     ),
+    "proxies": (
+        ("scale", "scale=1/100"),
+        ("shorter-than-a-step", "scale.tokens=1/50"),
+        ("not-whole", "scale.seqs=1/3"),
+    ),
 }

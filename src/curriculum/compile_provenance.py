@@ -13,7 +13,7 @@ from curriculum.errors import ValueProblem
 from curriculum.nodes import UNSCALED, Map, Node, Scalar, Seq, shown, walk
 from curriculum.plan import Provenance
 from curriculum.spec import OptimizerSpec
-from curriculum.units import decimal_words, parse_number
+from curriculum.units import decimal_words, parse_mark, parse_number
 from curriculum.words import OPTIMIZER_DEFAULTS
 
 _AMOUNTS = frozenset(
@@ -70,7 +70,8 @@ def _through_scale(state: State) -> Iterator[Provenance]:
         if not isinstance(node, Scalar) or node.scale == UNSCALED:
             continue
         if (here := state.here.get(node.span)) is not None:
-            yield Provenance("scaled", path, here, node.span, node.text)
+            if not _is_same(here, node.text):
+                yield Provenance("scaled", path, here, node.span, node.text)
         elif _is_kept(path, node.text):
             yield Provenance("kept", path, node.text, node.span)
     optimizers = state.spec.root.get("optimizers")
@@ -80,6 +81,14 @@ def _through_scale(state: State) -> Iterator[Provenance]:
         if isinstance(kind, Scalar) and kind.scale != UNSCALED:
             for entry in _defaults(f"optimizers.{name}", state.spec.optimizers[name]):
                 yield replace(entry, kind="kept")
+
+
+def _is_same(here: str, below: str) -> bool:
+    """Say whether an amount is still the one that was written: its factor was 1."""
+    try:
+        return parse_mark(here) == parse_mark(below)
+    except ValueProblem:
+        return here == below
 
 
 def _is_kept(path: str, text: str) -> bool:

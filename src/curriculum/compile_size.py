@@ -77,13 +77,13 @@ def _whole(state: State, said: Quantity, factor: Fraction, what: str) -> int | N
         "not-whole",
         f"{decimal_words(value)} {what} are not a whole number",
         said.span,
-        _dividing(said.amount.value, factor),
+        _dividing(said.amount.value, factor, said.scale.depth),
     )
     return None
 
 
-def _dividing(said: Fraction, factor: Fraction) -> str:
-    """Name the factor nearest to one that does not divide."""
+def _dividing(said: Fraction, factor: Fraction, scales: int) -> str:
+    """Name the factor nearest to one that does not divide, or that several scales make."""
     if factor >= 1 or said.denominator != 1 or said < 1:
         return "write a whole number, 1 or more"
     wanted = round(1 / factor)
@@ -92,4 +92,5 @@ def _dividing(said: Fraction, factor: Fraction) -> str:
     if not whole:
         return f"choose a factor that divides {decimal_words(said)}"
     best = min(whole, key=lambda n: abs(n - wanted))
-    return f"choose a factor that divides {decimal_words(said)}, such as 1/{best}"
+    together = " of all scales together" if scales > 1 else ""
+    return f"choose a factor that divides {decimal_words(said)}, such as 1/{best}{together}"

@@ -53,7 +53,7 @@ def plan_json(compiled: Compiled, changed: list[str]) -> dict[str, Any]:
 
 
 def _values_json(plan: Plan, kinds: tuple[str, ...]) -> dict[str, list[dict[str, Any]]]:
-    """Return values by where they come from; `below` is what stands below where a scale changed it."""
+    """Return values by where they come from; `below` is what a scale has changed."""
     found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
     for entry in plan.provenance:
         if entry.kind in found:
