@@ -200,6 +200,7 @@ MISTAKES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     ),
     "optimizers": (
         ("missing-key", "optimizers.slow.beta3=null"),
+        ("missing-key", "optimizers.by-module.llm=null"),
         ("unknown-key", "optimizers.slow.momentum=.9"),
         (
             "optimizer-curve",

@@ -141,7 +141,9 @@ OPTIMIZERS: Tree = {
         "kind": "muon",
         "update_rms": ".2",
         "weight_decay": ".1",
+        "llm": {"momentum": ".9"},
         "llm/norms": {"kind": "adamw"},
+        "llm/embeddings": {"weight_decay": 0},
     },
     "adam": {
         "kind": "adamw",

@@ -31,7 +31,7 @@ def _rules(state: State, draft: Draft, word: Word, modules: list[str]) -> dict[s
     if (spec := optimizer_named(state, word)) is None:
         return {}
     state.used_optimizers.add(word.text)
-    rules = {module: _rule(state, draft, module, spec, spec) for module in modules}
+    names = list(modules)
     for name, part_spec in spec.parts.items():
         module, _, part = name.partition("/")
         if module not in state.modules or (part and part not in _parts(state, draft, module)):
@@ -41,9 +41,10 @@ def _rules(state: State, draft: Draft, word: Word, modules: list[str]) -> dict[s
                 part_spec.name.span,
                 did_you_mean(name, _targets(state)),
             )
-        elif module in modules and (not part or part in parts_in(state, draft, module)):
-            rules[name] = _rule(state, draft, name, part_spec, spec)
-    return rules
+        elif module in modules and part and part in parts_in(state, draft, module):
+            names.append(name)
+    rules = {name: _rule(state, draft, name, spec) for name in names}
+    return {name: rule for name, rule in rules.items() if rule is not None}
 
 
 def optimizer_named(state: State, word: Word) -> OptimizerSpec | None:
@@ -82,18 +83,24 @@ def _targets(state: State) -> list[str]:
     return [*state.modules, *parts]
 
 
-def _rule(
-    state: State,
-    draft: Draft,
-    target: str,
-    spec: OptimizerSpec,
-    whole: OptimizerSpec,
-) -> OptimizerRule:
-    """Put together what is said of a part, of the whole, and the table of defaults."""
+def _rule(state: State, draft: Draft, target: str, whole: OptimizerSpec) -> OptimizerRule | None:
+    """Put together what is said of a part, of its module, of the whole, and the defaults."""
+    chain = [whole]
+    for name in dict.fromkeys((target.partition("/")[0], target)):
+        chain += [whole.parts[name]] if name in whole.parts else []
+    spec = chain[-1]
+    if spec.kind is None:
+        state.report(
+            "missing-key",
+            f"optimizer `{whole.name.text}` says no `kind`, and nothing of `{target}`",
+            whole.name.span,
+            f"add `kind: adamw`, or `{target}: {{kind: adamw, weight_decay: .1}}`",
+        )
+        return None
     kind = spec.kind.text
     values: dict[str, float | bool | None] = dict(OPTIMIZER_DEFAULTS[kind])
     curves: dict[str, Curve] = {}
-    for name, said in {**whole.values, **spec.values}.items():
+    for name, said in {k: v for one in chain for k, v in one.values.items()}.items():
         if name not in OPTIMIZER_VALUES[kind]:
             continue
         if not isinstance(said, CurveSpec):

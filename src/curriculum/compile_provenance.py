@@ -77,8 +77,8 @@ def _through_scale(state: State) -> Iterator[Provenance]:
     optimizers = state.spec.root.get("optimizers")
     for name in sorted(state.used_optimizers):
         whole = optimizers.get(name) if isinstance(optimizers, Map) else None
-        kind = whole.get("kind") if isinstance(whole, Map) else None
-        if isinstance(kind, Scalar) and kind.scale != UNSCALED:
+        words = [node for _, node in walk(whole)] if whole is not None else []
+        if any(isinstance(word, Scalar) and word.scale != UNSCALED for word in words):
             for entry in _defaults(f"optimizers.{name}", state.spec.optimizers[name]):
                 yield replace(entry, kind="kept")
 
@@ -102,19 +102,23 @@ def _is_kept(path: str, text: str) -> bool:
     return True
 
 
-def _defaults(
-    path: str, spec: OptimizerSpec, above: frozenset[str] = frozenset()
-) -> list[Provenance]:
-    said = above | set(spec.values)
-    found = [
-        Provenance("default", f"{path}.{name}", value_words(value), spec.kind.span)
-        for name, value in OPTIMIZER_DEFAULTS[spec.kind.text].items()
-        if name not in said
-    ]
-    for part, part_spec in spec.parts.items():
-        known = frozenset(said | set(OPTIMIZER_DEFAULTS[spec.kind.text]))
-        found += _defaults(f"{path}.{part}", part_spec, known)
-    return found
+def _defaults(path: str, whole: OptimizerSpec) -> Iterator[Provenance]:
+    """List what nobody says of an optimizer, and of the parts what is no default of the others."""
+    yield from _unsaid(path, whole, frozenset())
+    for name, spec in whole.parts.items():
+        module = whole.parts.get(name.partition("/")[0])
+        above = [whole] if module is None or module is spec else [whole, module]
+        said = {value for one in above for value in one.values}
+        said |= {value for one in above if one.kind for value in OPTIMIZER_DEFAULTS[one.kind.text]}
+        yield from _unsaid(f"{path}.{name}", spec, frozenset(said))
+
+
+def _unsaid(path: str, spec: OptimizerSpec, said: frozenset[str]) -> Iterator[Provenance]:
+    if spec.kind is None:
+        return
+    for name, value in OPTIMIZER_DEFAULTS[spec.kind.text].items():
+        if name not in said and name not in spec.values:
+            yield Provenance("default", f"{path}.{name}", value_words(value), spec.kind.span)
 
 
 def value_words(value: object) -> str:

@@ -237,7 +237,10 @@ def _of_models() -> Json:
 
 
 def _optimizer() -> Json:
-    """A kind and its values; all but two may also run over the steps of the optimizer's state."""
+    """A kind and its values; all but two may also run over the steps of the optimizer's state.
+
+    A part may leave its kind to its module, and the whole to all modules.
+    """
     values = {}
     for name, means in OPTIMIZER_MEANS.items():
         kinds = [kind for kind, names in OPTIMIZER_VALUES.items() if name in names]
@@ -248,7 +251,7 @@ def _optimizer() -> Json:
         "kind": Word("optimizer_kind", "The update rule: muon, adamw or ademamix."),
         "source": Word("text", "Where this optimizer's values come from."),
     }
-    table = mapping(own, required=("kind",))
+    table = mapping(own)
     return {
         **table,
         "properties": {**table["properties"], **values},

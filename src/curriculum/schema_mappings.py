@@ -31,7 +31,8 @@ MAPPINGS: Mapping[str, Kind] = {
     "optimizers": Kind("Optimizers by name.", ({"adamw": {"kind": "adamw", "weight_decay": 0.1}},)),
     "optimizer": Kind(
         "A kind and its values, each a number or a curve over the steps of the optimizer's state. "
-        "A module or part may differ: `llm/norms: {kind: adamw, weight_decay: 0}`.",
+        "A module or part may differ, and takes what it does not say from its module or the whole: "
+        "`llm/norms: {weight_decay: 0}`.",
         ({"kind": "muon", "update_rms": 0.2, "weight_decay": 0.1},),
     ),
     "sources": Kind("Sources by name.", ({"web": {"modality": "text", "tokens": "6T"}},)),

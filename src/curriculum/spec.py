@@ -263,7 +263,7 @@ class OptimizerSpec(NamedTuple):
     """An optimizer or the rule of a part."""
 
     name: Word
-    kind: Word
+    kind: Word | None  # none where every module has one of its own
     values: Mapping[str, "OptimizerValue"]
     parts: Mapping[str, "OptimizerSpec"]
 

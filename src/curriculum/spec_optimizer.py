@@ -27,40 +27,47 @@ def read_optimizers(reader: SpecReader, node: Node | None) -> dict[str, Optimize
     }
 
 
-def _optimizer(reader: SpecReader, name: Word, node: Node) -> OptimizerSpec | None:
+def _optimizer(
+    reader: SpecReader, name: Word, node: Node, above: Word | None = None
+) -> OptimizerSpec | None:
+    """Read an optimizer, or the rule of a module or part, whose kind is that `above` if unsaid."""
     entries = reader.mapping(node, "an optimizer")
     if entries is None:
         return None
     kind_node = entries.get("kind")
-    if kind_node is None:
-        kinds = " or ".join(OPTIMIZER_VALUES)
-        reader.problem("missing-key", "an optimizer says its `kind`", entries.span, kinds)
-        return None
-    kind = reader.word(kind_node, tuple(OPTIMIZER_VALUES))
-    if kind is None:
+    kind = above if kind_node is None else reader.word(kind_node, tuple(OPTIMIZER_VALUES))
+    own = [(key, value) for key, value in entries.entries if key.text not in ("kind", "source")]
+    rules = [(key, value) for key, value in own if isinstance(value, Map) and not _is_curve(value)]
+    if kind is None and (kind_node is not None or not rules):
+        if kind_node is None:
+            kinds = " or ".join(OPTIMIZER_VALUES)
+            reader.problem("missing-key", "an optimizer says its `kind`", entries.span, kinds)
         return None
     values: dict[str, OptimizerValue] = {}
-    parts: dict[str, OptimizerSpec] = {}
-    for key, value in entries.entries:
-        if key.text in ("kind", "source"):
+    for key, value in own:
+        if (key, value) in rules:
             continue
-        is_curve = _is_curve(value)
-        if isinstance(value, Map) and not is_curve:
-            if not TARGET.fullmatch(key.text):
-                reader.problem("wrong-name", f"`{key.text}` is no module or part", key.span)
-            elif (part := _optimizer(reader, Word(key.text, key.span), value)) is not None:
-                parts[key.text] = part
-        elif key.text not in OPTIMIZER_VALUES[kind.text]:
-            reader.problem(
-                "unknown-key",
-                f"{kind.text} has no value `{key.text}`",
-                key.span,
-                did_you_mean(key.text, OPTIMIZER_VALUES[kind.text]),
-            )
-        else:
-            read = _curve if is_curve else _value
-            values[key.text] = read(reader, key, value)
+        if key.text in (known := _known(kind)):
+            values[key.text] = (_curve if _is_curve(value) else _value)(reader, key, value)
+            continue
+        what = f"{kind.text if kind else 'an optimizer'} has no value `{key.text}`"
+        reader.problem("unknown-key", what, key.span, did_you_mean(key.text, known))
+    parts: dict[str, OptimizerSpec] = {}
+    for key, value in sorted(rules, key=lambda rule: "/" in rule[0].text):  # a module, its parts
+        module = parts.get(key.text.partition("/")[0])
+        word = Word(key.text, key.span)
+        if not TARGET.fullmatch(key.text):
+            reader.problem("wrong-name", f"`{key.text}` is no module or part", key.span)
+        elif part := _optimizer(reader, word, value, module.kind if module else kind):
+            parts[key.text] = part
     return OptimizerSpec(name, kind, values, parts)
+
+
+def _known(kind: Word | None) -> tuple[str, ...]:
+    """Return the values of a kind; of all kinds where every module has one of its own."""
+    if kind is not None:
+        return OPTIMIZER_VALUES[kind.text]
+    return tuple(dict.fromkeys(name for names in OPTIMIZER_VALUES.values() for name in names))
 
 
 def _is_curve(node: Node) -> bool:
