@@ -134,6 +134,7 @@ OTHER_MODULES: tuple[Tree, ...] = (
     {"vit": {"kind": "vit", "params": "0.4M", "merge": 2}},
     {"vit": {"kind": "vit", "params": "0.4M"}, "captioner": {"kind": "captioner", "params": "1M"}},
     {"llm": {"preset": "kimi-k2", "num_layers": 3}, "vit": {"preset": "siglip-so400m-14-384"}},
+    {"llm": {"preset": "glm-4.5-air", "num_layers": 3, "softmax_router": "true"}},
 )
 """What stands in a plan instead: sizes that differ, and modules known by counts alone."""
 OPTIMIZERS: Tree = {

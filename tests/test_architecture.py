@@ -30,9 +30,11 @@ LEAVES = (
     "data/draws.py",
     "models/counted_shape.py",
     "models/dense_shape.py",
+    "models/grouped_moe_shape.py",
     "models/one_gpu.py",
     "models/presets.py",
     "models/published_llms.py",
+    "models/published_moe.py",
     "models/published_vision.py",
     "models/shapes.py",
 )

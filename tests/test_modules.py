@@ -65,6 +65,15 @@ def test_counts_take_suffixes_and_are_a_shape() -> None:
         ("{kind: llm, params: 1B, active_params: 2B}", "module-shape", "is more than params"),
         ("{preset: dense-proxy, num_kv_heads: 3}", "module-shape", "does not divide num_heads 4"),
         ("{preset: smolm2-1.7b}", "module-shape", "did you mean 'smollm2-1.7b'"),
+        ("{kind: llm, params: 8B, top_k: 2}", "module-shape", "say `num_experts` too"),
+        ("{kind: llm, params: 8B, num_experts: 2, top_k: 4}", "module-shape", "is more than num_"),
+        ("{preset: mixtral-8x7b, top_k: 9}", "module-shape", "is more than num_experts 8"),
+        ("{preset: mixtral-8x7b, num_kv_heads: 3}", "module-shape", "does not divide num_heads 32"),
+        ("{preset: mixtral-8x7b, rope_dim: 130}", "module-shape", "from 4 to head_dim, 128"),
+        ("{preset: mixtral-8x7b, rope_dim: 7}", "module-shape", "RoPE turns pairs"),
+        ("{preset: mixtral-8x7b, qk_norm_whole: true}", "module-shape", "`qk_norm: true` is mea"),
+        ("{preset: mixtral-8x7b, num_dense_layers: 1}", "module-shape", "say both, or neither"),
+        ("{preset: glm-4.5, num_dense_layers: 93}", "module-shape", "is more than num_layers 92"),
     ],
 )
 def test_what_is_refused_says_where_and_what(module: str, rule: str, words: str) -> None:
@@ -184,6 +193,9 @@ stages:
         "{preset: gemma-2b, head_dim: none, num_heads: 4}",
         "{preset: dense-proxy, qk_norm: true, nope_every: 4, window: 64, full_attention_every: 6}",
         "{preset: kimi-k2, num_layers: 12}",
+        "{preset: olmoe-1b-7b, num_layers: 5, routed_scaling: 1, rope_dim: 64}",
+        "{preset: glm-4.5-air, num_layers: 2, tied_embeddings: true}",
+        "{kind: llm, params: 8B, num_layers: 2, num_experts: 32, top_k: 4}",
     ],
 )
 def test_a_lock_holds_the_module_and_its_digest_covers_it(module: str) -> None:
@@ -206,9 +218,20 @@ def test_the_plan_as_json_says_what_modules_are(tmp_path: Path) -> None:
             "kind": "llm",
             "params": 456_000_000_000,
             "active_params": 45_900_000_000,
+            "experts": None,
             "attention_in_flops": False,
         }
     }
+    for llm, experts in (
+        ("{preset: qwen3-30b-a3b, num_layers: 2}", (128, 8, 0)),
+        ("{kind: llm, params: 8B, num_experts: 32, top_k: 4}", (32, 4, None)),
+        ("{kind: llm, params: 8B, num_experts: 8, top_k: 2, num_shared_experts: 0}", (8, 2, 0)),
+    ):
+        file.write_text(small(("{preset: moonlight-proxy}", llm)))
+        done = CliRunner().invoke(app_for(["plan"]), ["plan", str(file), "--format", "json"])
+        found = json.loads(done.stdout)["modules"]["llm"]["experts"]
+        names = ("num_experts", "top_k", "num_shared_experts")
+        assert found == dict(zip(names, experts, strict=True))
 
 
 def test_every_size_of_a_module_has_its_meaning() -> None:

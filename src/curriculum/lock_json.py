@@ -14,7 +14,7 @@ from curriculum.lock_batch import batch_json, read_batch
 from curriculum.lock_rope import read_rope, rope_json
 from curriculum.mixture import Mixture, Node
 from curriculum.models.adapters import Adapter
-from curriculum.models.counted_shape import CountedShape, fields_of
+from curriculum.models.counted_shape import DESCRIPTIVE, CountedShape, fields_of
 from curriculum.models.presets import counted_shape, shape_of
 from curriculum.objective import LossRule
 from curriculum.plan import (
@@ -77,7 +77,8 @@ def module_json(module: Module) -> Json:
     shape: Any = module.shape  # each kind of shape is a dataclass, their common face is not
     fields = asdict(shape)
     if isinstance(shape, CountedShape):
-        fields = {name: fields[name] for name in fields_of(shape.kind)}
+        said = [n for n in fields_of(shape.kind) if n not in DESCRIPTIVE or fields[n] is not None]
+        fields = {name: fields[name] for name in said}
     return {"preset": module.preset, "kind": shape.kind, "shape": fields}
 
 

@@ -10,6 +10,7 @@ SIZES: Table = {
         "num_heads": "Attention heads of the queries.",
         "num_kv_heads": "Heads of keys and values; several queries share one.",
         "head_dim": "Numbers in a query, a key and a value of one head.",
+        "rope_dim": "Of the numbers of a head, how many RoPE turns, from the first on (GLM-4.5).",
         "ffn_dim": "Inner width of a dense feed-forward.",
         "gated": "Whether the feed-forward is SwiGLU (three matrices), not up, GELU, down.",
         "qkv_bias": "Whether queries, keys and values have biases (Qwen2).",
@@ -34,7 +35,10 @@ SIZES: Table = {
         "num_experts": "Routed experts of a layer.",
         "num_shared_experts": "Experts that every token goes through.",
         "top_k": "Routed experts that one token goes through.",
-        "routed_scaling": "What the weights of a token's routed experts sum to.",
+        "softmax_router": "Whether the router's scores are a softmax over all experts (Qwen3, "
+        "Mixtral, OLMoE), not a sigmoid of each (DeepSeek-V3, GLM-4.5).",
+        "routed_scaling": "What the weights of a token's routed experts sum to; `none`: they are "
+        "the router's scores (OLMoE).",
         "mlp_dim": "Inner width of the feed-forward.",
         "patch": "Pixels a side of one patch.",
         "position_rows": "Rows of the learned grid of positions, in patches.",

@@ -43,6 +43,16 @@ def test_a_dense_decoder() -> None:
     assert flops_params(tied) == tied.num_params()  # the embeddings multiply, as the head
 
 
+def test_experts_under_grouped_queries() -> None:
+    qwen = PRESETS["qwen3-30b-a3b"]
+    assert flops_params(qwen) == qwen.num_active_params() - 151_936 * 2048
+    assert attention_width(qwen) == 48 * 32 * (128 + 128)
+    idle = 48 * (128 - 8) * 3 * 768 * 2048
+    assert qwen.num_params() - qwen.num_active_params() == idle
+    tied = shape_of("qwen3-30b-a3b", {"tied_embeddings": True})
+    assert flops_params(tied) == flops_params(qwen)  # the embeddings multiply, as the head
+
+
 def test_a_window_is_all_that_a_local_layer_sees() -> None:
     local = shape_of("dense-proxy", {"window": 64})
     assert attention_products(local, 32) == attention_width(local) * 32

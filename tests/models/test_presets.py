@@ -13,6 +13,7 @@ from curriculum.models.shapes import KINDS, DecoderShape, VitShape
 
 PROXIES = [n for n in PRESETS if n.endswith("-proxy") and n != "dense-proxy"]
 BUILT = {name: shape for name, shape in PRESETS.items() if not isinstance(shape, CountedShape)}
+"""Those with all their sizes."""
 
 
 def test_moonlight_has_the_published_counts() -> None:

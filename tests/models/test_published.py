@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from curriculum.models.grouped_moe_shape import GroupedMoeShape
 from curriculum.models.presets import PRESETS, shape_of
 
 # Weights' files (safetensors metadata) unless said otherwise; no multi-token prediction.
@@ -40,6 +41,10 @@ EXACT = {
     "gemma-2b": 2_506_172_416,
     "deepseek-v3": 671_026_419_200 - 58 * 256,  # biases of the routers are no parameters here
     "kimi-k2": 1_026_408_232_448 - 60 * 384,
+    "qwen3-30b-a3b": 30_532_122_624,
+    "qwen3-235b-a22b": 235_093_634_560,
+    "mixtral-8x7b": 46_702_792_704,
+    "olmoe-1b-7b": 6_919_161_856,
     "qwen2.5-vl-vit": 8_292_166_656 - 7_615_616_512 - 44_574_464,  # of Qwen2.5-VL-7B
 }
 
@@ -48,6 +53,10 @@ REPORTED = {
     "minimax-text-01": (456, 45.9),  # arXiv 2501.08313, abstract
     "deepseek-v3": (671, 37.6),  # arXiv 2412.19437, abstract: 37, without embeddings 35.7
     "kimi-k2": (1026, 32.9),  # arXiv 2507.20534, table 2: 1.04T and 32.6
+    "qwen3-30b-a3b": (30.53, 3.353),  # card: 30.5B and 3.3B; without embeddings 29.9B
+    "qwen3-235b-a22b": (235.1, 22.19),  # arXiv 2505.09388, abstract and 2: 235B and 22B
+    "mixtral-8x7b": (46.7, 12.88),  # arXiv 2401.04088, 1: 47B and 13B
+    "olmoe-1b-7b": (6.92, 1.282),  # arXiv 2409.02060, table 1: 6.9B and 1.3B
     "internvit-6b-448": (5.54, 5.54),  # card of InternViT-6B-448px: 5540M
 }
 
@@ -119,6 +128,63 @@ def test_other_vision_encoders_are_what_their_configurations_make() -> None:
 
 def linear(inputs: int, outputs: int) -> int:
     return (inputs + 1) * outputs
+
+
+@pytest.mark.parametrize(
+    ("name", "published"), [("glm-4.5", 358_337_791_296), ("glm-4.5-air", 110_468_824_832)]
+)
+def test_glm_with_its_layer_of_multi_token_prediction(name: str, published: int) -> None:
+    """The weights' files have one layer more, with embeddings, head, norms and a join of its own.
+
+    The report (arXiv 2508.06471, table 1) says 355B and 106B, embeddings and head left out.
+    """
+    shape = PRESETS[name]
+    assert isinstance(shape, GroupedMoeShape)
+    c, deeper = shape.hidden, shape_of(name, {"num_layers": shape.num_layers + 1})
+    own = 2 * c * c + 3 * c + 2 * shape.vocab * c
+    biases = shape.num_experts * (shape.num_layers + 1 - shape.num_dense_layers)
+    assert deeper.num_params() + own + biases == published
+    assert round(shape.num_active_params(without_embeddings=True) / 1e9) in (32, 12)
+
+
+ROUTED = {
+    "vocab_size": 97, "hidden_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 12, "intermediate_size": 64, "num_experts_per_tok": 2,
+    "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": None,
+}  # fmt: skip
+SMALL = {
+    "vocab": 97, "hidden": 48, "num_layers": 3, "num_heads": 4, "num_kv_heads": 2, "head_dim": 12,
+    "rope_dim": 12, "num_experts": 4, "top_k": 2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("family", "preset", "own", "theirs"),
+    [
+        ("Qwen3Moe", "qwen3-30b-a3b", {"expert_dim": 16},
+         {"num_experts": 4, "moe_intermediate_size": 16}),
+        ("Mixtral", "mixtral-8x7b", {"expert_dim": 64}, {"num_local_experts": 4}),
+        ("Olmoe", "olmoe-1b-7b", {"expert_dim": 64}, {"num_experts": 4}),
+        ("Glm4Moe", "glm-4.5", {"expert_dim": 16, "ffn_dim": 64, "num_dense_layers": 1},
+         {"n_routed_experts": 4, "moe_intermediate_size": 16, "first_k_dense_replace": 1,
+          "attention_bias": True, "use_qk_norm": True}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("tied", [False, True])
+def test_experts_under_grouped_queries_are_what_their_configuration_makes(
+    family: str, preset: str, own: dict[str, int], theirs: dict[str, object], tied: bool
+) -> None:
+    import transformers
+
+    config = getattr(transformers, f"{family}Config")(**(ROUTED | theirs), tie_word_embeddings=tied)
+    with torch.device("meta"):
+        model = getattr(transformers, f"{family}ForCausalLM")(config)
+    shape = shape_of(preset, SMALL | own | {"tied_embeddings": tied})
+    assert count(model) == shape.num_params()
+    norms = sum(p.numel() for name, p in model.named_parameters() if "norm" in name)
+    assert norms == shape.params_of("norms")
+    routers = [p for n, p in model.named_parameters() if n.endswith("mlp.gate.weight")]
+    assert sum(p.numel() for p in routers) == shape.params_of("router")
 
 
 def test_projectors_are_the_linears_they_are_made_of() -> None:

@@ -5,11 +5,13 @@ import torch
 
 from curriculum.models.counted_shape import CountedShape
 from curriculum.models.dense_shape import DenseDecoderShape
+from curriculum.models.grouped_moe_shape import GroupedMoeShape
 from curriculum.models.presets import PRESETS, shape_of
 from curriculum.models.shapes import Shape, part_of
 from curriculum.models.vlm import build
 
-BUILT = {name: shape for name, shape in PRESETS.items() if not isinstance(shape, CountedShape)}
+PLANNED = (CountedShape, GroupedMoeShape)
+BUILT = {name: shape for name, shape in PRESETS.items() if not isinstance(shape, PLANNED)}
 OTHERS = {
     "q_lora": shape_of("moonlight-proxy", {"q_lora_rank": 24}),
     "no_shared": shape_of("moonlight-proxy", {"num_shared_experts": 0}),

@@ -8,7 +8,7 @@ import pytest
 from curriculum.curve import constant
 from curriculum.errors import RunError
 from curriculum.lifecycle import Ema, Lifecycle
-from curriculum.models.presets import counted_shape
+from curriculum.models.presets import counted_shape, shape_of
 from curriculum.objective import LossRule
 from curriculum.plan import Module, Stage
 from curriculum.train.abilities import refuse_unable
@@ -81,6 +81,18 @@ def test_modules_known_by_counts_are_named_in_every_stage_that_has_them() -> Non
     ]
     assert said[0].endswith(
         "`llm` is known by its counts alone; a preset with all sizes is needed to build it"
+    )
+
+
+def test_experts_under_grouped_queries_are_not_built() -> None:
+    plan = world_plan()
+    olmoe = Module("llm", "olmoe-1b-7b", shape_of("olmoe-1b-7b", {"num_layers": 2}))
+    with pytest.raises(RunError) as refused:
+        refuse_unable(replace(plan, modules={**plan.modules, "llm": olmoe}))
+    line = str(refused.value).splitlines()[1]
+    assert line == (
+        "  stage `text`: `llm` has grouped queries and experts in one model, which is planned and "
+        "priced here and not built"
     )
 
 

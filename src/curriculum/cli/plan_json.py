@@ -9,6 +9,7 @@ from curriculum.cli.modules import modules_json
 from curriculum.compile import Compiled
 from curriculum.cost import stage_flops, without_attention
 from curriculum.findings import finding_json
+from curriculum.models.shapes import Shape
 from curriculum.objective import LossRule
 from curriculum.paths import path_tokens
 from curriculum.plan import Plan, Stage
@@ -71,8 +72,17 @@ def _module_json(plan: Plan, name: str) -> dict[str, Any]:
         "kind": module.shape.kind,
         "params": module.shape.num_params(),
         "active_params": module.shape.num_active_params(),
+        "experts": _experts_json(module.shape),
         "attention_in_flops": name not in without_attention(plan),
     }
+
+
+def _experts_json(shape: Shape) -> dict[str, int | None] | None:
+    """Return what is known of a module's experts; None where it has none, or nobody says so."""
+    if getattr(shape, "num_experts", None) is None:
+        return None
+    names = ("num_experts", "top_k", "num_shared_experts")
+    return {name: getattr(shape, name) for name in names}
 
 
 def _stage_json(plan: Plan, stage: Stage, figures: Figures) -> dict[str, Any]:

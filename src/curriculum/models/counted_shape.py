@@ -26,7 +26,13 @@ _ONLY_OF = {
     "image_patches": ("vit",),
     "num_heads": ("llm", "vit"),
     "head_dim": ("llm", "vit"),
+    "num_experts": ("llm",),
+    "top_k": ("llm",),
+    "num_shared_experts": ("llm",),
 }
+
+DESCRIPTIVE = ("num_experts", "top_k", "num_shared_experts")
+"""Fields that no count is made from: a lock holds them where they are said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +53,14 @@ class CountedShape(Shape):
     tied_embeddings: bool | None = None
     merge: int | None = None  # of a ViT: patches a side that one LLM position is made of
     image_patches: int | None = None  # of a ViT: patches of one image, which see each other
+    num_experts: int | None = None  # routed ones of a layer
+    top_k: int | None = None  # of them, how many work on one token
+    num_shared_experts: int | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"kind is {self.kind!r}: one of {', '.join(KINDS)} is needed")
-        check_positive(self)
+        check_positive(self, may_be_zero=("num_shared_experts",))
         for name, kinds in _ONLY_OF.items():
             if getattr(self, name) is not None and self.kind not in kinds:
                 raise ValueError(
@@ -62,6 +71,10 @@ class CountedShape(Shape):
             raise ValueError(
                 f"active_params {self.active_params} is more than params {self.params}"
             )
+        if self.num_experts is None and (self.top_k or self.num_shared_experts):
+            raise ValueError("top_k and num_shared_experts are of experts: say `num_experts` too")
+        if self.num_experts is not None and (self.top_k or 0) > self.num_experts:
+            raise ValueError(f"top_k {self.top_k} is more than num_experts {self.num_experts}")
         if self.embedding_params >= self.params:
             raise ValueError(
                 f"vocab x hidden is {self.embedding_params}: no less than params {self.params}"

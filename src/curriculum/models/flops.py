@@ -18,6 +18,7 @@ from typing import assert_never
 
 from curriculum.models.counted_shape import CountedShape
 from curriculum.models.dense_shape import DenseDecoderShape
+from curriculum.models.grouped_moe_shape import GroupedMoeShape
 from curriculum.models.shapes import (
     CaptionerShape,
     DecoderShape,
@@ -51,7 +52,7 @@ def flops_params(shape: Shape) -> int:
     match shape:
         case VitShape():
             return total + shape.hidden * shape.patch_dim  # its patch embedding is a product
-        case DenseDecoderShape() if shape.tied_embeddings:
+        case DenseDecoderShape() | GroupedMoeShape() if shape.tied_embeddings:
             return total + counts["embeddings"]  # they are the head
         case CaptionerShape():
             return total - _keys_params(shape)
@@ -64,7 +65,7 @@ def attention_width(shape: Shape) -> int:
     match shape:
         case DecoderShape():
             return shape.num_layers * shape.num_heads * (shape.qk_head_dim + shape.v_head_dim)
-        case DenseDecoderShape():
+        case DenseDecoderShape() | GroupedMoeShape():
             return shape.num_layers * shape.num_heads * shape.head_dim * 2
         case CountedShape():
             return shape.attention_width

@@ -1,12 +1,12 @@
 """Named module shapes, at full and at laptop size, and overrides of their fields
 
-Kimi-VL's modules and the proxies stand here; published_llms.py and published_vision.py hold the
-others, one_gpu.py those of ours that fill one GPU. Only the standard library is imported: the
-planner reads presets. Sources: Moonlight's and MoonViT's published configuration files with arXiv
-2502.16982 and arXiv 2504.07491; SigLIP-SO-400M (arXiv 2303.15343) for the text tower. The size of
-Kimi-VL's caption decoder is not published: `tiny-decoder` (81M) is our choice. The `-proxy` shapes
-are ours: every mechanism, 2 to 4M together, and a dense decoder of 2M in the place of the LLM with
-experts.
+Kimi-VL's modules and the proxies stand here; published_llms.py, published_moe.py and
+published_vision.py hold the others, one_gpu.py those of ours that fill one GPU. Only the standard
+library is imported: the planner reads presets. Sources: Moonlight's and MoonViT's published
+configuration files with arXiv 2502.16982 and arXiv 2504.07491; SigLIP-SO-400M (arXiv 2303.15343)
+for the text tower. The size of Kimi-VL's caption decoder is not published: `tiny-decoder` (81M) is
+our choice. The `-proxy` shapes are ours: every mechanism, 2 to 4M together, and a dense decoder of
+2M in the place of the LLM with experts.
 """
 
 import dataclasses
@@ -20,6 +20,7 @@ from curriculum.models.counted_shape import CountedShape, fields_of
 from curriculum.models.dense_shape import DenseDecoderShape
 from curriculum.models.one_gpu import ONE_GPU
 from curriculum.models.published_llms import LLMS
+from curriculum.models.published_moe import MOES
 from curriculum.models.published_vision import VISION
 from curriculum.models.shapes import (
     KINDS,
@@ -170,6 +171,7 @@ PRESETS: Mapping[str, Shape] = types.MappingProxyType(
             layer_norm_eps=1e-5,
         ),
         **LLMS,
+        **MOES,
         **VISION,
         **ONE_GPU,
     }

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from curriculum.models.attention import describe_backend, packed_attention
 from curriculum.models.dense_shape import DenseDecoderShape
+from curriculum.models.grouped_moe_shape import GroupedMoeShape
 from curriculum.models.shapes import CaptionerShape, DecoderShape, Shape, TextTowerShape, VitShape
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 2e-3}
@@ -54,7 +55,7 @@ def head_sizes(shapes: Iterable[Shape]) -> list[tuple[int, int]]:
         match shape:
             case DecoderShape():
                 found.add((shape.qk_head_dim, shape.v_head_dim))
-            case DenseDecoderShape():
+            case DenseDecoderShape() | GroupedMoeShape():
                 found.add((shape.head_dim, shape.head_dim))
             case VitShape() | CaptionerShape():
                 found.add((shape.hidden // shape.num_heads,) * 2)

@@ -6,6 +6,7 @@ from curriculum.curve import constant
 from curriculum.errors import RunError
 from curriculum.models.counted_shape import CountedShape
 from curriculum.models.dense_shape import DenseDecoderShape
+from curriculum.models.grouped_moe_shape import GroupedMoeShape
 from curriculum.models.terms import TERMS
 from curriculum.plan import Plan
 from curriculum.train.growth import cannot_grow
@@ -88,14 +89,20 @@ def _outside_state(plan: Plan) -> Iterator[str]:
                 )
 
 
-def _counted_modules(plan: Plan) -> Iterator[str]:
+def _unbuilt_modules(plan: Plan) -> Iterator[str]:
     for stage in plan.stages:
         for name in stage.init:
-            if isinstance(plan.modules[name].shape, CountedShape):
-                yield (
-                    f"stage `{stage.name}`: `{name}` is known by its counts alone; a preset with "
-                    "all sizes is needed to build it"
-                )
+            match plan.modules[name].shape:
+                case CountedShape():
+                    yield (
+                        f"stage `{stage.name}`: `{name}` is known by its counts alone; a preset "
+                        "with all sizes is needed to build it"
+                    )
+                case GroupedMoeShape():
+                    yield (
+                        f"stage `{stage.name}`: `{name}` has grouped queries and experts in one "
+                        "model, which is planned and priced here and not built"
+                    )
 
 
 def _short_windows(plan: Plan) -> Iterator[str]:
@@ -125,7 +132,7 @@ UNABLE: tuple[Callable[[Plan], Iterator[str]], ...] = (
     _unknown_settings,
     _lifecycles,
     _outside_state,
-    _counted_modules,
+    _unbuilt_modules,
     _short_windows,
     _unknown_optimizer_values,
 )
