@@ -131,6 +131,7 @@ NOT_BELOW: dict[str, tuple[Tree, str]] = {
         {"tokens": "unknown", "lr": [{"shape": "rsqrt", "from": 1, "timescale": "9 steps"}]},
         "tokens=4_000",
     ),
+    "a gate": ({"tokens": "unknown", "gate": {"when": "seen", "least": "9 steps"}}, "tokens=4_000"),
     "a budget": ({"steps": 100, "seq_len": "unknown"}, "seq_len=32"),
     "a mark on the path": ({"until": "step 100", "seq_len": "unknown"}, "seq_len=32"),
     "a mark of the batch": (

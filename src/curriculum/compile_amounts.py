@@ -7,7 +7,7 @@ size, sqrt_size    a part, in proportion, of what siblings with a ratio or an am
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from math import ceil, isqrt
+from math import isqrt
 from typing import NamedTuple
 
 from curriculum.compile_state import Draft, State
@@ -144,7 +144,9 @@ def part_by_size(state: State, measure: MeasureSpec, sources: Sequence[Source]) 
             return None
         size += source.tokens
     if measure.at_most is not None:
-        size = min(size, ceil(measure.at_most))
+        most = measure.at_most.scaled_tokens
+        state.became(measure.at_most, count_in_words(most))
+        size = min(size, most)
     return measure.value * (root_of(size) if measure.kind == "sqrt_size" else size)
 
 

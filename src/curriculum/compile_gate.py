@@ -1,14 +1,12 @@
 """The gate of a stage: bounds of its length, through a proxy's scale, held to its budget"""
 
 from fractions import Fraction
-from math import floor
 
 from curriculum.compile_state import Draft, State
 from curriculum.errors import Related
 from curriculum.gate import Gate, bound_words
-from curriculum.nodes import UNSCALED
 from curriculum.spec import Quantity
-from curriculum.units import Amount
+from curriculum.units import Amount, count_in_words
 
 
 def compile_gate(state: State, draft: Draft) -> Gate | None:
@@ -18,20 +16,23 @@ def compile_gate(state: State, draft: Draft) -> Gate | None:
         return None
     bounds = []
     for key, quantity in (("least", said.least), ("most", said.most)):
-        bound = None if quantity is None else _bound(draft, quantity)
+        bound = None if quantity is None else _bound(state, draft, quantity)
         if quantity is not None and bound is not None:
             _check(state, draft, key, quantity, bound)
         bounds.append(bound)
     return Gate(said.when, *bounds)
 
 
-def _bound(draft: Draft, said: Quantity) -> Amount:
+def _bound(state: State, draft: Draft, said: Quantity) -> Amount | None:
     """Return a bound as the plan has it: what is said in steps keeps its share of the stage."""
     if said.amount.unit == "tokens":
+        state.became(said, count_in_words(said.scaled_tokens))
         return Amount(Fraction(said.scaled_tokens), "tokens")
-    if said.scale == UNSCALED:
-        return said.amount
-    return Amount(Fraction(floor(said.amount.value * draft.step_share + Fraction(1, 2))), "steps")
+    steps = state.steps_of(draft.name, said)
+    if steps is None:
+        return None
+    state.became(said, f"{steps} steps")
+    return Amount(Fraction(steps), "steps")
 
 
 def _check(state: State, draft: Draft, key: str, said: Quantity, bound: Amount) -> None:

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
-from math import floor
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -17,8 +16,6 @@ from curriculum.compile_points import mark_step
 from curriculum.compile_state import State
 from curriculum.composed import ComposedStage, Share
 from curriculum.errors import Span, did_you_mean
-from curriculum.extent import unknown_share
-from curriculum.nodes import UNSCALED
 from curriculum.plan import Start
 from curriculum.spec import AverageSpec, LastSpec, Origin, Point, SelectSpec, StageSpec, points_of
 from curriculum.units import Amount, count_in_words
@@ -158,25 +155,19 @@ def _last_of(state: State, module: str, spec: LastSpec) -> list[Start | None]:
             "name a stage that trains, or average several: {average: [a, b]}",
         )
         return [None]
-    every, steps, share = spec.every, [], Fraction(1)
-    if every.amount.unit == "steps" and every.scale != UNSCALED:
-        found = state.share_of(point.stage, every.scale)
-        if found is None:
-            state.report(*unknown_share(point.stage, every))
-            return [None]
-        share = found
-    if every.amount.unit == "steps":
-        state.became(every, f"{floor(every.amount.value * share + Fraction(1, 2))} steps")
-    else:
-        state.became(every, count_in_words(every.scaled_tokens))
+    every, steps = spec.every, []
+    in_steps = every.amount.unit == "steps"
+    apart = state.steps_of(point.stage, every) if in_steps else every.scaled_tokens
+    if apart is None:
+        return [None]
+    state.became(every, f"{apart} steps" if in_steps else count_in_words(apart))
     for index in range(spec.number):
-        if every.amount.unit == "steps":
-            apart = floor(every.amount.value * share + Fraction(1, 2))
+        if in_steps:
             steps.append(last.step - index * apart)
         else:
             end = draft.budget.tokens if last.step == draft.steps else None
             end = draft.batch.tokens_before(last.step) if end is None else end
-            tokens = end - index * every.scaled_tokens
+            tokens = end - index * apart
             steps.append(draft.batch.step_at_tokens(tokens) if tokens > 0 else 0)
     steps[0] = last.step
     if steps[-1] < 1 or len(set(steps)) < len(steps):

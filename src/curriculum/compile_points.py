@@ -1,12 +1,10 @@
 """Points on the way: the stages that one starts from, and the step that each is left at"""
 
 from fractions import Fraction
-from math import ceil, floor
+from math import ceil
 
 from curriculum.compile_state import Draft, Kept, State
 from curriculum.errors import did_you_mean, nearest
-from curriculum.extent import unknown_share
-from curriculum.nodes import UNSCALED
 from curriculum.spec import Point, Quantity, StageSpec, points_of
 from curriculum.units import count_in_words
 
@@ -51,13 +49,12 @@ def mark_step(state: State, point: Point) -> int | None:
     draft = state.drafts[point.stage]
     if point.mark is None:
         return draft.steps
-    share = None
-    if point.mark.amount.unit == "steps" and point.mark.scale != UNSCALED:
-        share = state.share_of(point.stage, point.mark.scale)
-        if share is None:
-            state.report(*unknown_share(point.stage, point.mark))
+    if point.mark.amount.unit == "steps":
+        step = state.steps_of(point.stage, point.mark)
+        if step is None:
             return None
-    step = _step_at(draft, point.mark, share or Fraction(1))
+    else:
+        step = _step_at(draft, point.mark)
     if point.mark.amount.unit != "share" and step is not None:
         state.became(point.mark, f"{point.stage}@step {step}")
     if step is None:
@@ -90,11 +87,9 @@ def _no_mark(state: State, point: Point) -> int | None:
     return None
 
 
-def _step_at(draft: Draft, mark: Quantity, share: Fraction) -> int | None:
+def _step_at(draft: Draft, mark: Quantity) -> int | None:
     amount = mark.amount
     match amount.unit:
-        case "steps":
-            return floor(amount.value * share + Fraction(1, 2))
         case "share":
             asked = amount.value * draft.budget.tokens
         case "tokens":

@@ -18,8 +18,8 @@ from curriculum.words import OPTIMIZER_DEFAULTS
 
 _AMOUNTS = frozenset(
     (
-        *("tokens", "steps", "seqs", "until", "for", "every", "timescale", "half_life"),
-        *("seq_len", "target_seq_len", "original"),
+        *("tokens", "steps", "seqs", "until", "for", "every", "at_most", "least", "most"),
+        *("seq_len", "target_seq_len", "original", "timescale", "half_life"),
     )
 )
 """Keys whose numbers are amounts: what becomes of one that nothing reads, nobody can say."""

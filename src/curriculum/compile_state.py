@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import floor
 from typing import NamedTuple
 
 from curriculum.batch import Batch
@@ -10,6 +11,7 @@ from curriculum.clock import Clock, Rider
 from curriculum.compile_trees import Trees
 from curriculum.composed import ComposedStage, origins
 from curriculum.errors import Diagnostic, Related, Severity, Span
+from curriculum.extent import unknown_share
 from curriculum.lifecycle import Lifecycle
 from curriculum.nodes import UNSCALED, Map, Scale
 from curriculum.plan import Budget, Checkpoint, Module, Source, Stage, Start, UnknownStage
@@ -116,6 +118,17 @@ class State:
         """Return how many steps a stage has for each that it has below a scale."""
         draft = self.draft_below(stage, scale)
         return None if draft is None else Fraction(self.drafts[stage].steps, draft.steps)
+
+    def steps_of(self, stage: str, said: Quantity) -> int | None:
+        """Return steps that are said of a stage: through a scale, its share of them, rounded.
+
+        None, and a report, where nobody knows that share.
+        """
+        share = Fraction(1) if said.scale == UNSCALED else self.share_of(stage, said.scale)
+        if share is None:
+            self.report(*unknown_share(stage, said))
+            return None
+        return floor(said.amount.value * share + Fraction(1, 2))
 
     def became(self, said: Quantity, words: str) -> None:
         """Note what an amount became that is read through a scale, for whoever lists the values.

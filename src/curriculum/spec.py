@@ -164,7 +164,7 @@ class MeasureSpec(NamedTuple):
     kind: str  # one of words.MEASURES
     value: Fraction
     span: Span
-    at_most: Fraction | None = None  # tokens that its size counts as, where it has more
+    at_most: Quantity | None = None  # tokens that its size counts as, where it has more
     amount: Quantity | None = None  # of tokens, as written
 
 

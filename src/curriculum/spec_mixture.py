@@ -1,11 +1,18 @@
 """Mixtures as written: sources and groups with ratios or amounts, replays, lists by size, pieces"""
 
 import itertools
-from fractions import Fraction
 from typing import Literal
 
 from curriculum.nodes import Map, Node, Scalar, Seq, shown
-from curriculum.spec import CurveSpec, MeasureSpec, MixPieceSpec, MixSpec, NodeSpec, Word
+from curriculum.spec import (
+    CurveSpec,
+    MeasureSpec,
+    MixPieceSpec,
+    MixSpec,
+    NodeSpec,
+    Quantity,
+    Word,
+)
 from curriculum.spec_curve import read_curve
 from curriculum.spec_pieces import read_length
 from curriculum.spec_reader import SpecReader
@@ -190,7 +197,7 @@ def _node(reader: SpecReader, name: Word, node: Node, in_piece: bool) -> NodeSpe
     return NodeSpec(name, None, of, measure._replace(at_most=at_most), tags)
 
 
-def _at_most(reader: SpecReader, name: Word, group: Map, said: str) -> Fraction | None:
+def _at_most(reader: SpecReader, name: Word, group: Map, said: str) -> Quantity | None:
     """Read what a size counts as at most; None where that is not said, or refused."""
     node = group.get("at_most")
     if node is None:
@@ -207,7 +214,7 @@ def _at_most(reader: SpecReader, name: Word, group: Map, said: str) -> Fraction 
     quantity = reader.quantity(node, units=("tokens",))
     if quantity is not None and quantity.amount.value == 0:
         reader.problem("wrong-value", "`at_most` is more than nothing", node.span)
-    return None if quantity is None else quantity.amount.value * quantity.scale.tokens
+    return quantity
 
 
 def _normalized(reader: SpecReader, group: Map, of: MixSpec | None) -> MixSpec | None:
