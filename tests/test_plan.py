@@ -189,7 +189,13 @@ def goes_on(plan: Plan, stage: Stage, target: str) -> bool:
     clock = parent.budget.tokens if start.step == parent.steps else left.tokens
     assert ride.tokens_before == before.tokens_before + clock
     assert ride.steps_before == before.steps_before + start.step
-    assert stage.at(0).lr[target] == left.lr[target]
+    now = stage.at(0)
+    here, there = now.lr[target], left.lr[target]
+    assert here is not None
+    assert there is not None
+    # A rate that follows the batch goes on at the batch that it finds.
+    grows = ride.factor(now.tokens_per_step) / before.factor(left.tokens_per_step)
+    assert here == (there if grows == 1 else pytest.approx(there * float(grows)))
     return True
 
 

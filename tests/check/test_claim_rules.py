@@ -342,7 +342,8 @@ def test_claims_on_the_values_of_optimizers_hold(claim: str) -> None:
         (
             "'other: optimizer.llm.momentum < 1'",
             "stage `other` has no `optimizer.llm.momentum`, in the claim "
-            "`other: optimizer.llm.momentum < 1`; it is a value of: more, text, third",
+            "`other: optimizer.llm.momentum < 1`; it is a value of: fourth, more, "
+            "text, third",
         ),
         (
             "optimizer.llm <= 1",

@@ -1,4 +1,4 @@
-"""The sizes of a decoder with grouped queries and routed experts: Qwen3-MoE, Mixtral, OLMoE, GLM
+"""The sizes of a decoder with experts under grouped queries: Qwen3, Mixtral, OLMoE, GLM
 
 Planned and priced, not built: the experts of moe.py score with sigmoids, those of most models here
 with a softmax. Only the standard library is imported here: the planner reads shapes.

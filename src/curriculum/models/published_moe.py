@@ -1,4 +1,4 @@
-"""Language models with grouped queries and experts at their published sizes, each with its source
+"""Published language models with experts under grouped queries, each with its source
 
 Sizes are those of the published configuration files. A layer of multi-token prediction (GLM-4.5) is
 left aside. `max_positions` is what pretraining read first. Only the standard library is imported
