@@ -9,7 +9,8 @@ import pytest
 
 from curriculum import compile_rope
 from curriculum.check.rules import broken_rules
-from curriculum.cli.at import rope_values, values_at
+from curriculum.cli.at import values_at
+from curriculum.cli.rope_json import rope_values
 from curriculum.lock import read_lock, write_lock
 from curriculum.models.shapes import DecoderShape
 from curriculum.plan import Plan

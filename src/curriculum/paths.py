@@ -40,6 +40,32 @@ def path_tokens_before(plan: Plan, name: str) -> int | None:
     return _read_before(plan)[name, plan.stage(name).count]
 
 
+def points_on_path(plan: Plan, name: str, tokens: int) -> tuple[tuple[str, int], ...]:
+    """Return where on a stage's path its model had read `tokens`: stages, and the tokens in each.
+
+    As the stages asked for them. Behind an average there may be several such points; there is none
+    past the stage's end, in an outside checkpoint, or where nobody knows what was read before.
+    """
+    read = _read_before(plan, asked=True)
+    last = plan.stage(name)
+    found: dict[tuple[str, int], None] = {}
+    waiting = [Start(name, last.steps)]
+    while waiting:
+        start = waiting.pop(0)
+        before = None if start.stage is None else read.get((start.stage, last.count))
+        if start.stage is None or before is None:
+            continue
+        if (composed := plan.composed_stage(start.stage)) is not None:
+            waiting += [share.start for share in composed.averages[last.count]]
+            continue
+        stage = plan.stage(start.stage)
+        if tokens <= before or stage.count != last.count:
+            waiting.append(stage.init[last.count])
+        elif tokens <= before + _left_at(stage, start.step, asked=True):
+            found[stage.name, tokens - before] = None
+    return tuple(found)
+
+
 def longest_path(plan: Plan) -> int | None:
     """Return the most tokens that the model of any main stage has read; None if one is not known.
 

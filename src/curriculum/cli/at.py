@@ -2,22 +2,22 @@
 
 import json
 import sys
-from dataclasses import asdict, fields
-from fractions import Fraction
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
+from curriculum.cli.at_end import composed_at, composed_text, outside_at, outside_text
+from curriculum.cli.at_point import point_of
 from curriculum.cli.load import load_compiled
 from curriculum.cli.modules import module_lines, modules_json
 from curriculum.cli.options import File, Format, FormatOption, Set
-from curriculum.errors import CurriculumError, FindingsError, ValueProblem, did_you_mean
+from curriculum.cli.rope_json import rope_values, rope_words
+from curriculum.composed import ComposedStage
+from curriculum.errors import FindingsError
 from curriculum.findings import finding_json, text_of
-from curriculum.marks import step_at_mark
 from curriculum.paths import path_tokens_before
-from curriculum.plan import Plan, Stage
-from curriculum.rope import Rope
-from curriculum.units import parse_mark
+from curriculum.plan import OutsideStage, Plan, Stage
 
 Point = Annotated[
     str,
@@ -29,71 +29,30 @@ def command(file: File, point: Point, set_: Set = None, format: FormatOption = F
     """Print everything the plan says of one step.
 
     A mark is the first step that starts at or after it; `@end` is the boundary after the last step:
-    what a stage that continues from there starts with. Of a plan with errors too, which are told
-    behind it: exit 1.
+    what a stage that continues from there starts with. Of an outside checkpoint and of a stage that
+    only composes there is the end alone: what is known of the one, what the other is made of. Of a
+    plan with errors too, which are told behind it: exit 1.
     """
     plan, compiled = load_compiled(file, set_)
-    stage, step = step_of(plan, point)
-    now = values_at(plan, stage, step)
+    match point_of(plan, point):
+        case OutsideStage() as outside:
+            now = outside_at(outside)
+            text = outside_text(now)
+        case ComposedStage() as composed:
+            now = composed_at(plan, composed)
+            text = composed_text(plan, composed, now)
+        case stage, step:
+            now = values_at(plan, stage, step)
+            text = _text(stage, now)
     if format is Format.JSON:
         found = [finding_json(finding) for finding in compiled.findings]
         print(json.dumps({"format": 1, **now, "findings": found}, indent=2))
     else:
-        print(_text(stage, now), flush=True)
+        print(text, flush=True)
         if compiled.errors:
             print(text_of(compiled.errors), file=sys.stderr)
     if compiled.errors:
         raise typer.Exit(FindingsError.exit_code)
-
-
-def step_of(plan: Plan, point: str) -> tuple[Stage, int]:
-    """Return the stage and step that `STAGE@MARK` names; raises `CurriculumError`."""
-    name, _, mark = point.partition("@")
-    if plan.composed_stage(name) is not None:
-        raise CurriculumError(f"stage `{name}` only composes: it has no steps")
-    if not plan.has_stage(name):
-        known = [stage.name for stage in plan.stages]
-        raise CurriculumError(f"no stage `{name}` in this plan; {did_you_mean(name, known)}")
-    stage = plan.stage(name)
-    mark = mark.strip()
-    if mark in ("", "end"):
-        return stage, stage.steps
-    try:
-        amount = parse_mark(mark)
-    except ValueProblem as problem:
-        raise CurriculumError(
-            f"{problem}; {problem.help}" if problem.help else str(problem)
-        ) from None
-    step = step_at_mark(stage, amount)
-    if step is None:
-        raise CurriculumError("a mark is in tokens, `step N`, `N seqs` or a share")
-    if step > stage.steps:
-        raise CurriculumError(
-            f"`{mark}` lies past the end of `{name}`: it has {stage.steps:,} steps "
-            f"and {stage.budget.tokens:,} tokens"
-        )
-    return stage, step
-
-
-def plain(value: Fraction) -> int | float:
-    """Write an exact number as JSON does best."""
-    return int(value) if value.denominator == 1 else float(value)
-
-
-def rope_values(rope: Rope) -> dict[str, Any]:
-    """Return a RoPE as plain values; no base where nothing turns."""
-    values: dict[str, Any] = {"base": None if rope.base is None else plain(rope.base)}
-    if rope.scaling is not None:
-        said = {f.name: _plain_all(getattr(rope.scaling, f.name)) for f in fields(rope.scaling)}
-        factor = {"attention_factor": rope.attention_factor}
-        values["scaling"] = {"kind": rope.scaling.kind, **said, **factor}
-    return values
-
-
-def _plain_all(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [plain(item) for item in value]
-    return plain(value) if isinstance(value, Fraction) else value
 
 
 def values_at(plan: Plan, stage: Stage, step: int) -> dict[str, Any]:
@@ -103,6 +62,7 @@ def values_at(plan: Plan, stage: Stage, step: int) -> dict[str, Any]:
     ratios = dict.fromkeys(plan.sources, 0.0) | now.ratios
     return {
         "stage": stage.name,
+        "kind": "trained",
         "step": step,
         "is_end": step == stage.steps,
         "tokens_seen": {"stage": now.tokens, "ancestors": plan.tokens_before(stage.name)},
@@ -182,7 +142,7 @@ def _text(stage: Stage, now: dict[str, Any]) -> str:
         lines.append(f"  {'loss':<16} {term} on {rule['over']}, reduce {rule['reduce']}")
     lines += module_lines(now)
     for module, rope in now["rope"].items():
-        lines.append(f"  {'RoPE base':<16} {module} {_rope_words(rope)}")
+        lines.append(f"  {'RoPE base':<16} {module} {rope_words(rope)}")
     if now["target_seq_len"] is not None:
         lines.append(f"  prepares for     {now['target_seq_len']:,} tokens")
     for path, share in now["shares"].items():
@@ -197,12 +157,3 @@ def _text(stage: Stage, now: dict[str, Any]) -> str:
         )
         lines.append(f"  {'optimizer':<16} {target} {rule['kind']}: {values}")
     return "\n".join(lines)
-
-
-def _rope_words(rope: dict[str, Any]) -> str:
-    if rope["base"] is None:
-        return "none: nothing is turned"
-    if "scaling" not in rope:
-        return f"{rope['base']:,}"
-    said = [f"{name} {value}" for name, value in rope["scaling"].items() if name != "kind"]
-    return f"{rope['base']:,}, {rope['scaling']['kind']}: {', '.join(said)}"

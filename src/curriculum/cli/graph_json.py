@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from curriculum.cli.at import rope_values
+from curriculum.cli.rope_json import rope_values
 from curriculum.composed import ComposedStage
 from curriculum.paths import longest_path
 from curriculum.plan import OutsideStage, Plan, Stage, Start

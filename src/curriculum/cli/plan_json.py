@@ -3,9 +3,10 @@
 from dataclasses import asdict
 from typing import Any
 
-from curriculum.cli.at import gate_values, rope_values
+from curriculum.cli.at import gate_values
 from curriculum.cli.graph_json import composed_json, fate_json, outside_json, totals_json
 from curriculum.cli.modules import modules_json
+from curriculum.cli.rope_json import rope_values
 from curriculum.compile import Compiled
 from curriculum.cost import stage_flops, without_attention
 from curriculum.findings import finding_json

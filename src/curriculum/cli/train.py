@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from curriculum.cli.at import step_of
+from curriculum.cli.at_point import step_of
 from curriculum.cli.load import load
 from curriculum.cli.options import File, Format, FormatOption, Set
 from curriculum.errors import CurriculumError, Diagnostic, FindingsError, Severity
