@@ -89,6 +89,9 @@ def test_draws_are_columns_of_the_table(tmp_path: Path) -> None:
         (["--plot", "run.jpg"], "ends in .png or .svg"),
         (["--plot=plan.yaml"], "ends in .png or .svg"),
         (["--draws"], "say --out"),
+        (["--by", "tag"], "--by is of the mixture in a picture: say --plot F.png as well"),
+        (["--by", "tag", "--plot"], "--by is of the mixture in a picture"),
+        (["--lr-scale", "log"], "--lr-scale is of a picture: say --plot as well"),
         (["--out", "no/such/run.csv"], "there is no folder"),
         (["--plot", "--format", "json"], "name a file"),
     ],
@@ -118,6 +121,25 @@ def test_a_set_reaches_the_plan() -> None:
     assert done.exit_code == 0, done.output
     joint = next(s for s in json.loads(done.stdout)["stages"] if s["name"] == "joint")
     assert joint["asked_tokens"] == 700_000_000_000
+
+
+def test_a_picture_is_drawn_by_group_and_on_the_scale_that_is_asked_for(tmp_path: Path) -> None:
+    pictures = [tmp_path / "a.png", tmp_path / "b.png", tmp_path / "c.png"]
+    options: list[list[str]] = [[], ["--by", "group"], ["--lr-scale", "linear"]]
+    for path, more in zip(pictures, options, strict=True):
+        assert run(PLAN, "--plot", path, *more).exit_code == 0
+    assert len({path.read_bytes() for path in pictures}) == 3
+    untagged = run(PLAN, "--plot", tmp_path / "d.png", "--by", "tag")
+    assert str(untagged.exception) == (
+        "no source of `kimi-vl` has tags: draw it by group or by source"
+    )
+    assert run(PLAN, "--plot", pictures[0], "--by", "colour").exit_code == 2
+
+
+def test_the_terminal_draws_on_the_scale_that_is_asked_for() -> None:
+    assert "learning rate (log)" in run(PLAN, "--plot").stdout
+    asked = run(PLAN, "--plot", "--lr-scale", "linear").stdout
+    assert "learning rate (linear)" in asked
 
 
 def test_rows_must_be_at_least_a_step_apart() -> None:

@@ -15,23 +15,31 @@ from matplotlib.transforms import Bbox
 
 from curriculum.compile import compile_file
 from curriculum.plan import Plan
-from curriculum.simulate.colours import MOST_SOURCES, named_sources
+from curriculum.simulate.areas import MOST_AREAS, areas, named
 from curriculum.simulate.plot import STYLE, draw, figure
 from curriculum.simulate.timeline import outline
 from simulate.plans import full_plan, laptop_plan
 from small import right
 
-FOLDER = Path(__file__).parents[2] / "plans"
+FOLDER = Path(__file__).parents[2]
 
 
 def published(name: str) -> Plan:
-    return right(compile_file(FOLDER / f"{name}.yaml"))
+    return right(compile_file(FOLDER / "plans" / f"{name}.yaml"))
 
 
-NAMES = ("smollm3-3b", "marin-8b", "minimax-text-01", "olmo2-7b", "smolvlm-256m")
+def example(name: str) -> Plan:
+    return right(compile_file(FOLDER / "docs" / "language" / f"{name}.yaml"))
+
+
+NAMES = (
+    "smollm3-3b", "marin-8b", "minimax-text-01", "olmo2-7b", "smolvlm-256m", "deepseek-v3",
+    "llama-3.1-405b", "molmo-7b",
+)  # fmt: skip
 PLANS: Mapping[str, Callable[[], Plan]] = {
     "full": full_plan,
     "laptop": laptop_plan,
+    "rope": partial(example, "rope"),
     **{name: partial(published, name) for name in NAMES},
 }
 
@@ -46,7 +54,11 @@ def page(name: str) -> Figure:
 
 
 def panels(whole: Figure) -> list[Axes]:
-    return [axes for axes in whole.axes if axes.axison]
+    return [axes for axes in whole.axes if axes.axison and not is_right(axes)]
+
+
+def is_right(axes: Axes) -> bool:
+    return axes.yaxis.get_ticks_position() == "right"
 
 
 def extent(text: Text) -> Bbox:
@@ -66,14 +78,14 @@ def test_every_panel_shows_something_and_names_its_unit(name: str) -> None:
     labels = [axes.get_ylabel() for axes in panels(page(name))]
     assert [label.replace("rate (log)", "rate") for label in labels] == [
         "learning rate",
-        "sequences;\ntokens (log2)",
+        "sequences\nper step (log)",
         "share of tokens [%]",
+        "context\n[tokens, log]",
         "RoPE base\n(log)",
     ]
     for axes in panels(page(name)):
         low, high = axes.get_ylim()
-        lines = [line for line in axes.lines if not str(line.get_label()).startswith("_")]
-        heights = [float(y) for line in lines for y in np.asarray(line.get_ydata())]
+        heights = [float(y) for line in axes.lines for y in np.asarray(line.get_ydata())]
         shown = [y for y in heights if low < y < high]
         assert shown or axes.collections
 
@@ -93,7 +105,7 @@ def test_no_text_is_cut_off_at_the_edge(name: str) -> None:
     whole = page(name)
     for text in texts(whole):
         box = extent(text)
-        inside = box.x0 >= 0 and box.y0 >= 0 and box.x1 <= 1600 and box.y1 <= 1000
+        inside = 0 <= box.x0 < box.x1 <= whole.bbox.x1 and 0 <= box.y0 < box.y1 <= whole.bbox.y1
         assert inside, (text.get_text(), box)
 
 
@@ -113,7 +125,9 @@ def test_legends_stand_outside_the_data_and_apart(name: str) -> None:
     boxes = []
     for axes in panels(whole):
         legend = axes.get_legend()
-        assert legend is not None
+        if legend is None:
+            assert "context" in axes.get_ylabel()  # one line, named by its axis
+            continue
         box = legend.get_window_extent()
         assert box.x0 > axes.get_window_extent().x1
         boxes.append(box)
@@ -144,9 +158,10 @@ def test_a_stage_says_what_it_starts_from_where_that_is_not_the_one_before() -> 
     assert sum(text == "from jellyfish, side" for text in said_in("marin-8b")) == 3
     assert sum(text == "from stage1" for text in said_in("olmo2-7b")) == 2
     assert not any("from" in text for text in said_in("minimax-text-01"))
-    assert any("composed, without steps: soup" in text for text in said_in("olmo2-7b"))
+    soup = "composed, without steps: soup (llm: average of seed-42, seed-42069, seed-666)"
+    assert soup in " ".join(t.get_text() for t in page("olmo2-7b").texts)
     batch = panels(page("marin-8b"))[1].lines
-    (line,) = (line for line in batch if str(line.get_label()).startswith("batch"))
+    (line,) = (line for line in batch if str(line.get_label()).startswith("sequences"))
     gaps = np.isnan(np.asarray(line.get_ydata(), dtype=float))
     assert gaps.sum() == 8  # where a stage does not go on from the one before it
 
@@ -155,16 +170,16 @@ def test_a_stage_says_what_it_starts_from_where_that_is_not_the_one_before() -> 
 def test_of_many_sources_the_largest_are_named_and_the_rest_is_one_area(name: str) -> None:
     plan = PLANS[name]()
     table = outline(plan)
-    named = named_sources(plan, table)
-    assert len(named) == MOST_SOURCES
+    shown = {area.name for area in named(areas(plan, table, "source"))}
+    assert len(shown) == MOST_AREAS
     shares = {c.removeprefix("ratio."): table[c].max() for c in table.columns if "ratio." in c}
-    others = {source: float(str(x)) for source, x in shares.items() if source not in named and x}
-    assert max(others.values()) <= min(float(str(shares[source])) for source in named)
+    others = {source: float(str(x)) for source, x in shares.items() if source not in shown and x}
+    assert max(others.values()) <= min(float(str(shares[source])) for source in shown)
     legend = panels(page(name))[2].get_legend()
     assert legend is not None
     words = [t.get_text() for t in legend.get_texts()]
     assert words[0] == f"{len(others)} smaller sources"
-    assert sorted(words[1:]) == sorted(named)
+    assert sorted(words[1:]) == sorted(shown)
 
 
 @pytest.mark.parametrize(
@@ -173,11 +188,112 @@ def test_of_many_sources_the_largest_are_named_and_the_rest_is_one_area(name: st
         ("minimax-text-01", ["10K", "5M", "10M"]),
         ("marin-8b", ["10K", "500K llama3 x8"]),
         ("full", ["50K", "50K", "800K"]),
+        ("rope", ["10K", "50K", "50K yarn x8", "50K yarn x16"]),
     ],
 )
 def test_every_rope_base_is_written_where_it_begins(name: str, bases: list[str]) -> None:
     found = [t for t in texts(page(name)) if t.get_gid() == "rope"]
     assert [t.get_text() for t in found] == bases
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_rope_bases_cover_neither_each_other_nor_a_line(name: str) -> None:
+    *_, axes = panels(page(name))
+    boxes = [extent(t) for t in texts(page(name)) if t.get_gid() == "rope"]
+    assert boxes
+    for one, other in itertools.combinations(boxes, 2):
+        assert not one.overlaps(other)
+    for line in axes.lines:
+        if len(set(np.asarray(line.get_ydata()))) > 1:
+            continue  # the border of a stage
+        (left, y), (right, _) = axes.transData.transform(np.asarray(line.get_xydata()))
+        assert not any(box.overlaps(Bbox([[left + 1, y - 1], [right - 1, y + 1]])) for box in boxes)
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_tokens_per_step_have_their_axis_on_the_right(name: str) -> None:
+    (tokens,) = (axes for axes in page(name).axes if is_right(axes))
+    stages = PLANS[name]().stages
+    pieces = [(s, p) for s in stages for p in s.batch.pieces if p.first_step < s.steps]
+    (line,) = tokens.lines
+    drawn = np.asarray(line.get_ydata(), dtype=float)
+    assert np.nanmax(drawn) == max(p.tokens_per_step for _, p in pieces)
+    assert np.nanmin(drawn) == min(p.tokens_per_step for _, p in pieces)
+    seqs = panels(page(name))[1]
+    (low, high), (least, most) = seqs.get_ylim(), tokens.get_ylim()
+    assert high / low == pytest.approx(most / least)  # a factor is as high on both sides
+    legend = seqs.get_legend()
+    assert legend is not None
+    words = [t.get_text() for t in legend.get_texts()]
+    assert words == ["sequences (left)", "tokens (right)"]
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_marks_of_levels_do_not_touch(name: str) -> None:
+    for axes in (*panels(page(name)), *(a for a in page(name).axes if is_right(a))):
+        labels = [t for t in axes.get_yticklabels() if t.get_text()]
+        low, high = axes.get_ylim()
+        boxes = [extent(t) for t in labels if low <= t.get_position()[1] <= high]
+        for one, other in itertools.pairwise(sorted(boxes, key=lambda box: box.y0)):
+            assert one.y1 <= other.y0 + 4  # of their extent, which is more than a digit's height
+
+
+def test_the_level_that_holds_longest_is_marked_and_so_are_the_ends() -> None:
+    context = panels(page("minimax-text-01"))[3]
+    assert [t.get_text() for t in context.get_yticklabels()] == ["8Ki", "128Ki", "1Mi"]
+
+
+def test_the_scale_of_the_learning_rate_can_be_asked_for() -> None:
+    plan = PLANS["full"]()
+    with rc_context(STYLE):  # type: ignore[arg-type]
+        straight = panels(figure(plan, outline(plan), scale="linear"))[0]
+    assert (straight.get_yscale(), straight.get_ylabel()) == ("linear", "learning rate")
+    assert panels(page("full"))[0].get_yscale() == "log"
+
+
+def test_no_end_of_a_curve_is_below_the_foot_of_a_logarithmic_axis() -> None:
+    axes = panels(page("molmo-7b"))[0]
+    low, _ = axes.get_ylim()
+    ends = [
+        float(np.asarray(line.get_ydata())[-1]) for line in axes.lines if line.get_linewidth() > 1.5
+    ]
+    assert len(ends) == 5
+    assert min(ends) > low
+
+
+def test_areas_may_be_groups() -> None:
+    plan = published("kimi-vl")
+    with rc_context(STYLE):  # type: ignore[arg-type]
+        legend = panels(figure(plan, outline(plan), by="group"))[2].get_legend()
+    assert legend is not None
+    assert legend.get_title().get_text() == "groups"
+    assert "multimodal" in [t.get_text() for t in legend.get_texts()]
+
+
+def test_a_stage_whose_end_waits_for_a_check_ends_in_a_diamond() -> None:
+    strip = next(axes for axes in page("llama-3.1-405b").axes if not axes.axison)
+    assert [line.get_marker() for line in strip.lines] == ["D"] * 6
+    said = " ".join(t.get_text() for t in page("llama-3.1-405b").texts)
+    assert "a diamond: the stage goes on until a check is met (gate)" in said
+
+
+def test_outside_checkpoints_are_named() -> None:
+    said = " ".join(t.get_text() for t in page("smolvlm-256m").texts)
+    assert "outside checkpoints: siglip, smollm2" in said
+    assert "from smollm2, siglip" in said_in("smolvlm-256m")
+
+
+def test_a_plan_of_one_stage_is_not_of_stages() -> None:
+    plan = full_plan()
+    alone = replace(plan, stages=plan.stages[:1])
+    said = [t.get_text() for t in figure(alone, outline(alone)).texts]
+    assert any("5.2T tokens, 1 stage, " in text for text in said)
+
+
+def test_the_page_is_as_high_as_what_stands_on_it() -> None:
+    assert page("marin-8b").bbox.height > page("full").bbox.height > 1000
+    for name in ("marin-8b", "full"):
+        assert panels(page(name))[0].get_window_extent().height == pytest.approx(210, abs=1)
 
 
 def test_borders_of_stages_are_told_apart_by_digits() -> None:
@@ -191,13 +307,13 @@ def test_rates_that_nobody_knows_are_said_to_be_unknown() -> None:
     with rc_context(STYLE):  # type: ignore[arg-type]
         whole = figure(plan, outline(plan))
     assert any("no learning rate is known" in t.get_text() for t in whole.texts)
-    assert len(panels(whole)) == 3
+    assert len(panels(whole)) == 4
 
 
 def test_a_panel_with_nothing_to_show_is_left_out() -> None:
     plan = full_plan()
     coca = replace(plan, stages=(plan.stage("vit-coca"),))
-    assert len(panels(figure(coca, outline(coca)))) == 3
+    assert len(panels(figure(coca, outline(coca)))) == 4
 
 
 def test_many_stages_are_named_upright() -> None:

@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from typer.core import TyperCommand
@@ -17,6 +17,10 @@ from curriculum.findings import finding_json, text_of
 
 if TYPE_CHECKING:
     from curriculum.plan import Plan
+
+
+By = Literal["source", "group", "tag"]
+LrScale = Literal["linear", "log"]
 
 TERMINAL = "-"
 PLAN_ENDINGS = (".yaml", ".yml", ".json")
@@ -68,6 +72,16 @@ def command(
     draws: Annotated[
         bool, typer.Option("--draws", help="Add the sequences of every source, as whole numbers.")
     ] = False,
+    by: Annotated[
+        By | None, typer.Option("--by", help="Areas of the mixture in a picture; else by source.")
+    ] = None,
+    lr_scale: Annotated[
+        LrScale | None,
+        typer.Option(
+            "--lr-scale",
+            help="Axis of the learning rate; else log if one stage's peak is over 8 x another's.",
+        ),
+    ] = None,
     settings: Set = None,
     output_format: FormatOption = Format.TEXT,
 ) -> None:
@@ -82,6 +96,10 @@ def command(
         raise CurriculumError("--draws adds columns to the table: say --out F.parquet as well")
     if picture_path is not None:
         require_ending(picture_path, PICTURE_ENDINGS, "--plot")
+    if by is not None and picture_path is None:
+        raise CurriculumError("--by is of the mixture in a picture: say --plot F.png as well")
+    if lr_scale is not None and plot is None:
+        raise CurriculumError("--lr-scale is of a picture: say --plot as well")
     if in_terminal and output_format is Format.JSON:
         raise CurriculumError(
             "--plot alone draws on stdout, where --format json writes: name a file"
@@ -90,12 +108,13 @@ def command(
     plan, compiled = load_compiled(file, settings)
     if not plan.stages:
         raise CurriculumError(f"{file}: the plan has no stage that can be simulated")
-    rows = _write(plan, every, out, picture_path, draws)
+    rows = _write_table(plan, every, out, draws)
+    _write_picture(plan, picture_path, by or "source", lr_scale)
     if output_format is Format.JSON:
         sys.stdout.write(_document(plan, compiled.findings, rows, out, picture_path))
     else:
         if in_terminal:
-            _print_picture(plan)
+            _print_picture(plan, lr_scale)
         _print(plan, compiled.findings)
         if out is not None:
             print(f"{out}: {rows:,} rows", file=sys.stderr)
@@ -115,32 +134,37 @@ def _print(plan: "Plan", findings: Sequence[Diagnostic]) -> None:
         print(text_of(findings), file=sys.stderr)
 
 
-def _write(
-    plan: "Plan", every: int, out: Path | None, picture: Path | None, draws: bool
-) -> int | None:
-    """Write what was asked for; return the number of rows of the table, None without one."""
-    rows = None
+def _write_table(plan: "Plan", every: int, out: Path | None, draws: bool) -> int | None:
+    """Write the table if it was asked for; return its number of rows."""
+    if out is None:
+        return None
     try:
-        if out is not None:
-            from curriculum.simulate.output import write_table
-            from curriculum.simulate.timeline import timeline
-
-            table = timeline(plan, every, draws)
-            write_table(table, out)
-            rows = table.height
-        if picture is not None:
-            from curriculum.simulate.plot import draw
-            from curriculum.simulate.timeline import outline
-
-            draw(plan, outline(plan), picture)
+        from curriculum.simulate.output import write_table
+        from curriculum.simulate.timeline import timeline
     except ModuleNotFoundError as error:
-        raise CurriculumError(
-            f"simulate needs {error.name}: pip install 'curriculum[simulate]'"
-        ) from error
-    return rows
+        raise _needs(error) from error
+    table = timeline(plan, every, draws)
+    write_table(table, out)
+    return table.height
 
 
-def _print_picture(plan: "Plan") -> None:
+def _write_picture(plan: "Plan", path: Path | None, by: By, scale: LrScale | None) -> None:
+    """Draw the picture if it was asked for."""
+    if path is None:
+        return
+    try:
+        from curriculum.simulate.plot import draw
+        from curriculum.simulate.timeline import outline
+    except ModuleNotFoundError as error:
+        raise _needs(error) from error
+    draw(plan, outline(plan), path, by=by, scale=scale)
+
+
+def _needs(error: ModuleNotFoundError) -> CurriculumError:
+    return CurriculumError(f"simulate needs {error.name}: pip install 'curriculum[simulate]'")
+
+
+def _print_picture(plan: "Plan", scale: LrScale | None) -> None:
     from curriculum.simulate.terminal import ASCII, BLOCKS, picture
 
     try:
@@ -149,7 +173,7 @@ def _print_picture(plan: "Plan") -> None:
     except UnicodeEncodeError:
         glyphs = ASCII
     width = shutil.get_terminal_size(FALLBACK_SIZE).columns
-    sys.stdout.write(picture(plan, width, glyphs) + "\n")
+    sys.stdout.write(picture(plan, width, glyphs, scale) + "\n")
 
 
 def _document(

@@ -24,6 +24,7 @@ class Band:
     right: float
     note: str = ""  # what one has to know of it: where it starts from, its status
     follows: bool = True  # whether it goes on where the band before it ends
+    waits: bool = False  # whether its end waits for a check
 
     @property
     def middle(self) -> float:
@@ -49,26 +50,37 @@ def bands(plan: Plan, least_width: float) -> tuple[Band, ...]:
     for stage, width in zip(
         plan.stages, widths([stage.tokens for stage in plan.stages], least_width), strict=True
     ):
-        starts = start_words(plan, stage, before)
-        note = ", ".join(words for words in (starts, _status(stage)) if words)
+        note = ", ".join(w for w in (start_words(stage, before, plan), _status(stage)) if w)
         right = left + width
-        found.append(Band(stage.name, tokens, stage.tokens, left, right, note, not starts))
+        follows = before is None or goes_on(stage, before)
+        waits = stage.gate is not None
+        found.append(Band(stage.name, tokens, stage.tokens, left, right, note, follows, waits))
         tokens, left, before = tokens + stage.tokens, right, stage
     return tuple(found)
 
 
-def start_words(plan: Plan, stage: Stage, before: Stage | None) -> str:
-    """Say what a stage starts from; nothing where that is the end of the stage drawn before it."""
-    starts = {start.stage: start.step for start in stage.init.values() if start.stage is not None}
-    if before is None or starts.get(before.name) == before.steps:
-        return ""
+def goes_on(stage: Stage, before: Stage) -> bool:
+    """Say whether a stage takes a module from the end of the stage drawn before it."""
+    return any((s.stage, s.step) == (before.name, before.steps) for s in stage.init.values())
+
+
+def start_words(stage: Stage, before: Stage | None, plan: Plan) -> str:
+    """Say what a stage starts from beside the end of the stage drawn before it.
+
+    Nothing where that is all; nor of the first stage where all its modules are new.
+    """
+    starts = dict.fromkeys((s.stage, s.step) for s in stage.init.values() if s.stage is not None)
     if not starts:
-        return "new"
+        return "" if before is None else "new"
+    follows = before is not None and goes_on(stage, before)
     names = [
         f"{name}@step {step:,}" if plan.has_stage(name) and step < plan.stage(name).steps else name
-        for name, step in starts.items()
+        for name, step in starts
+        if not (follows and before is not None and name == before.name and step == before.steps)
     ]
-    return f"from {', '.join(names)}"
+    if not names:
+        return ""
+    return f"{'and ' if follows else ''}from {', '.join(names)}"
 
 
 def _status(stage: Stage) -> str:

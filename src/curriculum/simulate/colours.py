@@ -1,16 +1,14 @@
 """Colours of lines and areas that stay apart in grey: by dash, by hatch, by lightness
 
-A source's hue and hatch say what kind it is (its modality), its lightness which one it is. Of a
-kind with many sources every seventh begins a family, with a hatch of its own and a hue beside it.
+An area's hue and hatch say what kind it is (its modality), its lightness which one it is. Of a
+kind with many areas every seventh begins a family, with a hatch of its own and a hue beside it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-import polars as pl
-
-from curriculum.plan import Plan
+from curriculum.simulate.areas import MIXED, Area
 
 LINES: Sequence[tuple[str, str | tuple[int, tuple[float, ...]]]] = (
     ("#1b4f8f", "-"),
@@ -22,22 +20,23 @@ LINES: Sequence[tuple[str, str | tuple[int, tuple[float, ...]]]] = (
     ("#0e8a94", (0, (2.5, 2.5))),
 )
 
-# Hue in degrees and the hatch of each kind, in the order in which kinds are met.
-_KINDS = ((212, ""), (26, "///"), (150, "..."), (285, "xxx"), (350, "---"), (60, "+++"))
-FAMILY = 7  # sources of one kind that lightness alone keeps apart
+# Hue in degrees and hatch of each kind, from the bottom of the stack: the same in every picture.
+_KINDS = {
+    "text": (212, ""), "image-text": (26, "///"), "video-text": (150, "..."), MIXED: (285, "xxx"),
+}  # fmt: skip
+FAMILY = 7  # areas of one kind that lightness alone keeps apart
 _FAMILIES = (
     (0, ""),
     (-45, "\\\\\\"),
     (45, "oo"),
     (-90, "||"),
 )  # turn of the hue, hatch added to the kind's
-MOST_SOURCES = 14  # that a picture names; the others are one area
 REST = "#e4e4e4"
 
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """How one source's area looks; `ink` is the colour of its hatch and border."""
+    """How one area looks; `ink` is the colour of its hatch and border."""
 
     colour: tuple[float, float, float]
     hatch: str
@@ -64,15 +63,15 @@ class Fill:
         return 116 * y ** (1 / 3) - 16 if y > 216 / 24389 else y * 24389 / 27
 
 
-def fills(plan: Plan, table: pl.DataFrame) -> dict[str, Fill]:
-    """Return how each source that is named is drawn, from the bottom of the stack to its top."""
+def fills(areas: Sequence[Area]) -> dict[str, Fill]:
+    """Return how each area is drawn, from the bottom of the stack to its top."""
     kinds: dict[str, list[str]] = {}
-    for name in sorted(named_sources(plan, table)):
-        kinds.setdefault(plan.sources[name].modality, []).append(name)
+    for area in areas:
+        kinds.setdefault(area.kind, []).append(area.name)
     found: dict[str, Fill] = {}
-    order = sorted(kinds, key=lambda kind: (kind != "text", kind))
-    for number, kind in enumerate(order):
-        hue, hatch = _KINDS[number % len(_KINDS)]
+    for kind, (hue, hatch) in _KINDS.items():
+        if kind not in kinds:
+            continue
         size = _family_size(len(kinds[kind]))
         for i, name in enumerate(kinds[kind]):
             turn, more = _FAMILIES[i // size]
@@ -83,25 +82,13 @@ def fills(plan: Plan, table: pl.DataFrame) -> dict[str, Fill]:
     return found
 
 
-def named_sources(plan: Plan, table: pl.DataFrame) -> list[str]:
-    """Return the sources that are read, or of many those with the largest shares in any step."""
-    most = {
-        name: table[f"ratio.{name}"].max()
-        for name in sorted(plan.sources)
-        if f"ratio.{name}" in table.columns and table[f"ratio.{name}"].max() != 0
-    }
-    if len(most) <= MOST_SOURCES + 1:  # one other would need as much room as its name
-        return list(most)
-    return sorted(most, key=lambda name: (-float(str(most[name])), name))[:MOST_SOURCES]
-
-
-def _family_size(sources: int) -> int:
-    """Share sources out over as few families as hold them.
+def _family_size(areas: int) -> int:
+    """Share areas out over as few families as hold them.
 
     >>> _family_size(5), _family_size(9), _family_size(15)
     (5, 5, 5)
     """
-    return max(1, ceil(sources / ceil(sources / FAMILY)))
+    return max(1, ceil(areas / ceil(areas / FAMILY)))
 
 
 def _with_lightness(hue: float, lightness: float) -> tuple[float, float, float]:

@@ -1,9 +1,9 @@
-"""The run as a picture: LR, batch and context, mixture, RoPE base over one axis of tokens
+"""The run as a picture: LR, batch, mixture, context and RoPE base over one axis of tokens
 
-    title, subtitle
-    stage names          one band a stage, none too narrow for its name; where it does not follow
-                         the band before it, what it starts from
-    LR | batch, context | mixture | RoPE base        legends to the right; nothing is drawn empty
+    title, notes
+    stage names          one band a stage, none too narrow for its name; what it starts from beside
+                         the band before it; a diamond where its end waits for a check
+    LR | batch | mixture | context | RoPE base       legends to the right; nothing is drawn empty
 
 The table's rows are joined by lines, so it holds every step at which something jumps and the step
 before it (`timeline.outline`).
@@ -11,7 +11,6 @@ before it (`timeline.outline`).
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from textwrap import wrap
 from typing import Any
 
 import polars as pl
@@ -22,18 +21,28 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator
 
 from curriculum.plan import Plan
-from curriculum.simulate import plot_panels as panels
-from curriculum.simulate.bands import Band, bands, is_to_scale, side_by_side
-from curriculum.simulate.colours import named_sources
+from curriculum.simulate import plot_mixture
+from curriculum.simulate.areas import Area, By, areas, named
+from curriculum.simulate.bands import Band, bands, is_to_scale
+from curriculum.simulate.lr_scale import Scale, lr_scale
 from curriculum.simulate.output import write_whole
+from curriculum.simulate.plot_levels import batch, context
+from curriculum.simulate.plot_lr import lr
+from curriculum.simulate.plot_mixture import lines_of_legend, mixture
 from curriculum.simulate.plot_names import draw_names, label_of_band, names_fit, needed_px, text_px
+from curriculum.simulate.plot_notes import notes_of, title_of
+from curriculum.simulate.plot_rope import rope
+from curriculum.simulate.plot_sheet import Sheet, label_of
 from curriculum.units import rounded_in_words
 
 MOST_LEAST_WIDTH = 0.085  # of the axis; where names need more, those of short stages stand upright
 UPRIGHT_PX = 54  # of a band whose name stands upright, beside its tokens and its note
 LEAST_APART = 0.03  # of the axis: from a border to the next round number
 MOST_DIGITS = 7  # of a label of the token axis
-SUBTITLE_WIDTH = 190  # characters
+WIDTH = 1600  # pixels
+LEFT_PX, FOOT_PX, GAP_PX = 104, 62, 30  # left of the panels, below them, between two
+TITLE_PX, LINE_PX = 48, 15  # of the title, and of a line of notes below it
+MIXTURE_PX = 250  # at least
 LEGEND_PX = (240, 420)  # the least and the most that legends take of the width
 DOTS_PER_INCH = 100
 INK, FAINT = "#222222", "#d9d9d9"
@@ -55,115 +64,102 @@ STYLE: dict[str, Any] = {
     "svg.hashsalt": "curriculum",
 }
 
-Panel = Callable[[Axes, Plan, Sequence[Band], pl.DataFrame], None]
+Panel = Callable[[Axes, Sheet], None]
 
 
 def draw(
-    plan: Plan, table: pl.DataFrame, path: Path, size_px: tuple[int, int] = (1600, 1000)
+    plan: Plan,
+    table: pl.DataFrame,
+    path: Path,
+    size_px: tuple[int, int] | None = None,
+    by: By = "source",
+    scale: Scale | None = None,
 ) -> None:
     """Write the picture as PNG or SVG, by the path's ending; the same plan, the same bytes."""
     # The stubs of matplotlib 3.11 know every key by name; a dict outside the call they do not.
     with rc_context(STYLE):  # type: ignore[arg-type]
-        whole = figure(plan, table, size_px)
+        whole = figure(plan, table, size_px, by, scale)
         metadata = {"Date": None} if path.suffix.lower() == ".svg" else {}
         write_whole(path, lambda unfinished: whole.savefig(unfinished, metadata=metadata))
 
 
-def figure(plan: Plan, table: pl.DataFrame, size_px: tuple[int, int] = (1600, 1000)) -> Figure:
-    """Return the picture; `table` is `timeline.outline(plan)`."""
-    width, height = size_px
-    page = Figure(figsize=(width / DOTS_PER_INCH, height / DOTS_PER_INCH), dpi=DOTS_PER_INCH)
+def figure(
+    plan: Plan,
+    table: pl.DataFrame,
+    size_px: tuple[int, int] | None = None,
+    by: By = "source",
+    scale: Scale | None = None,
+) -> Figure:
+    """Return the picture; `table` is `timeline.outline(plan)`.
+
+    `by` says what the areas of the mixture are, `scale` of the learning rate overrules
+    `lr_scale.lr_scale`. Without a size the page is as high as what stands on it.
+    """
+    width = WIDTH if size_px is None else size_px[0]
+    page = Figure(figsize=(width / DOTS_PER_INCH, 10), dpi=DOTS_PER_INCH)
     FigureCanvasAgg(page)
-    left, right = 92 / width, 1 - _legend_px(page, plan, table) / width
+    found = areas(plan, table, by)
+    left, right = LEFT_PX / width, 1 - _legend_px(page, plan, found) / width
     axis_px = (right - left) * width
-    longest = max(needed_px(page, band) for band in bands(plan, 0))
-    least = min((longest + 10) / axis_px, MOST_LEAST_WIDTH)
-    axis = bands(plan, least)
-    if not all(names_fit(page, band, axis_px) for band in axis):
-        least = UPRIGHT_PX / axis_px
-        axis = bands(plan, least)
+    axis = _bands(page, plan, axis_px)
+    sheet = Sheet(plan, axis, table, found, by, lr_scale(plan, scale))
     labels = [label_of_band(page, band, axis_px) for band in axis]
     names_px = max(label.height_px for label in labels) + 14
-    top = 1 - (84 + names_px) / height
+    notes = notes_of(plan, axis, has_lr=sheet.knows("lr."))
+    head_px = TITLE_PX + LINE_PX * len(notes) + names_px + GAP_PX / 2
 
-    rows: list[tuple[int, Panel]] = [(20, panels.batch), (42, panels.mixture)]
-    if _any_lr(table):
-        rows.insert(0, (30, panels.lr))
-    if any(table[name].drop_nulls().len() for name in panels.columns_of(table, "rope_base.")):
-        rows.append((14, panels.rope))
-    grid = page.add_gridspec(
-        len(rows),
-        1,
-        left=left,
-        right=right,
-        top=top,
-        bottom=62 / height,
-        hspace=0.22,
-        height_ratios=[share for share, _ in rows],
-    )
+    rows = _rows(sheet)
+    high = [px for px, _ in rows]
+    whole_px = head_px + sum(high) + GAP_PX * (len(rows) - 1) + FOOT_PX
+    height = round(whole_px) if size_px is None else size_px[1]
+    stretch = (height - whole_px + sum(high)) / sum(high)
+    page.set_size_inches(width / DOTS_PER_INCH, height / DOTS_PER_INCH)
     drawn: list[Axes] = []
-    for row, (_, panel) in enumerate(rows):
-        axes = page.add_subplot(grid[row, 0], sharex=drawn[0] if drawn else None)
+    top = height - head_px
+    for row, (px, panel) in enumerate(rows):
+        box = (left, (top - px * stretch) / height, right - left, px * stretch / height)
+        axes = page.add_axes(box, sharex=drawn[0] if drawn else None)
         _stripe(axes, axis)
-        panel(axes, plan, axis, table)
+        panel(axes, sheet)
         axes.tick_params(labelbottom=row == len(rows) - 1)
         drawn.append(axes)
+        top -= px * stretch + GAP_PX
     _token_axis(page, drawn[-1], axis, axis_px)
-    box = (left, top + 18 / height, right - left, names_px / height)
+    box = (left, (height - head_px + GAP_PX / 2) / height, right - left, names_px / height)
     draw_names(page, axis, labels, box)
-    _titles(page, plan, table, axis, left, height)
+    title = title_of(plan)
+    page.text(left, 1 - 14 / height, title, fontsize=15, weight="bold", va="top")
+    for number, note in enumerate(notes):
+        y = 1 - (TITLE_PX - 10 + LINE_PX * number) / height
+        page.text(left, y, note, fontsize=9, color="#666666", va="top")
     page.align_ylabels(drawn)
     return page
 
 
-def _any_lr(table: pl.DataFrame) -> bool:
-    return any(table[name].drop_nulls().len() for name in panels.columns_of(table, "lr."))
+def _bands(page: Figure, plan: Plan, axis_px: float) -> tuple[Band, ...]:
+    """Return the bands, wide enough for their names, which else stand upright in some."""
+    longest = max(needed_px(page, band) for band in bands(plan, 0))
+    least = min((longest + 10) / axis_px, MOST_LEAST_WIDTH)
+    axis = bands(plan, least)
+    if all(names_fit(page, band, axis_px) for band in axis):
+        return axis
+    return bands(plan, UPRIGHT_PX / axis_px)
 
 
-def _titles(
-    page: Figure,
-    plan: Plan,
-    table: pl.DataFrame,
-    axis: Sequence[Band],
-    left: float,
-    height: int,
-) -> None:
-    tokens = rounded_in_words(sum(stage.tokens for stage in plan.stages))
-    steps = sum(stage.steps for stage in plan.stages)
-    title = f"{plan.name}: {tokens} tokens, {len(plan.stages)} stages, {steps:,} steps"
-    page.text(left, 1 - 14 / height, title, fontsize=15, weight="bold", va="top")
-    pairs = [f"{one} and {other}" for one, other in side_by_side(plan)]
-    notes = []
-    if len(pairs) > 2:
-        beside = {name for pair in side_by_side(plan) for name in pair}
-        notes.append(
-            f"not one path: {len(beside)} stages run beside others, and are drawn one after the "
-            "other, as in the plan"
-        )
-    elif pairs:
-        who = "; ".join(pairs)
-        notes.append(f"{who} run side by side: drawn one after the other, as in the plan")
-    elif not all(band.follows for band in axis):
-        notes.append("drawn one after the other, as in the plan")
-    if not all(band.follows for band in axis):
-        notes.append("`from` in a band: it does not go on where the band before it ends")
-    if not _any_lr(table):
-        notes.append("no learning rate is known")
-    if plan.composed:
-        notes.append("composed, without steps: " + ", ".join(c.name for c in plan.composed))
-    if plan.unknown:
-        notes.append("unknown and not drawn: " + ", ".join(s.name for s in plan.unknown))
-    text = "; ".join(notes) or "each stage starts where the one before it ended"
-    lines = wrap(text, SUBTITLE_WIDTH, max_lines=2, placeholder=" ...")
-    page.text(left, 1 - 38 / height, "\n".join(lines), fontsize=9, color="#666666", va="top")
+def _rows(sheet: Sheet) -> list[tuple[float, Panel]]:
+    """Return the panels that have something to show, with their heights in pixels."""
+    areas_px = max(MIXTURE_PX, lines_of_legend(sheet) * plot_mixture.LINE_PX)
+    rows: list[tuple[float, Panel]] = [(210, lr)] if sheet.knows("lr.") else []
+    rows += [(140, batch), (areas_px, mixture), (90, context)]
+    return [*rows, (95, rope)] if sheet.knows("rope_base.") else rows
 
 
-def _legend_px(page: Figure, plan: Plan, table: pl.DataFrame) -> float:
+def _legend_px(page: Figure, plan: Plan, found: Sequence[Area]) -> float:
     """Return the width that the widest name in a legend needs, handles included."""
-    groups = [[name] for name in named_sources(plan, table)]
+    groups = [[area.name] for area in named(found)]
     for stage in plan.stages:
         groups += [[name] for name in stage.train] + [list(stage.train)]
-    lines = {line for names in groups for line in panels.label_of(names).splitlines()}
+    lines = {line for names in groups for line in label_of(names).splitlines()}
     widest = max(text_px(page, line, "normal", 9) for line in lines)
     least, most = LEGEND_PX
     return min(max(widest + 85, least), most)

@@ -87,6 +87,8 @@ def draw_names(
     middle: dict[str, Any] = {"ha": "center", "va": "center"}
     for number, (band, label) in enumerate(zip(axis, labels, strict=True)):
         strip.axvspan(band.left, band.right, color=SHADES[number % 2], lw=0)
+        if band.waits:
+            strip.plot(band.right, 0, "D", color="#444444", ms=6, clip_on=False, zorder=3)
         bold: dict[str, Any] = {"size": NAME, "weight": "bold", "gid": "stage", **middle}
         small: dict[str, Any] = {"size": NOTE, "color": "#444444", **middle}
         if label.is_upright:

@@ -13,6 +13,7 @@ from textwrap import wrap
 from curriculum.plan import Now, Plan
 from curriculum.short_forms import short_length
 from curriculum.simulate.bands import Band, bands, is_to_scale
+from curriculum.simulate.lr_scale import Scale, lr_scale
 from curriculum.units import rate_in_words, rounded_in_words
 
 GUTTER = 9  # characters left of the axis, for the values of its ends
@@ -35,7 +36,7 @@ class Chart:
     words: Callable[[float], str]
 
 
-def picture(plan: Plan, width: int, glyphs: str = BLOCKS) -> str:
+def picture(plan: Plan, width: int, glyphs: str = BLOCKS, scale: Scale | None = None) -> str:
     """Return the whole drawing, lines of at most `width` (at least 60) characters."""
     columns = max(LEAST_COLUMNS, width - GUTTER - 1)
     names = [stage.name for stage in plan.stages]
@@ -50,7 +51,7 @@ def picture(plan: Plan, width: int, glyphs: str = BLOCKS) -> str:
     lines.append(" " * (GUTTER + 1) + _strip(labels, edges))
     sizes = [rounded_in_words(band.tokens) for band in axis]
     lines.append("tokens".rjust(GUTTER) + " " + _strip(sizes, edges))
-    for chart in _charts(plan, nows):
+    for chart in _charts(plan, nows, lr_scale(plan, scale)):
         lines += ["", " " * (GUTTER + 1) + chart.title, *_bars(chart, edges, glyphs)]
     if numbered:
         named = [
@@ -94,15 +95,16 @@ def _nows(plan: Plan, band: Band, first: int, end: int) -> list[Now]:
     return [stage.at(step) for step in steps]
 
 
-def _charts(plan: Plan, nows: Sequence[Now]) -> list[Chart]:
+def _charts(plan: Plan, nows: Sequence[Now], scale: Scale) -> list[Chart]:
     charts: list[Chart] = []
     rates = [max((x for x in now.lr.values() if x is not None), default=None) for now in nows]
     known = [rate for rate in rates if rate and rate > 0]
     if known:
         several = any(len(set(now.lr.values())) > 1 for now in nows)
-        title = "learning rate (log" + (", the highest of the modules)" if several else ")")
-        low = sorted(known)[len(known) // 20] / 2  # what falls to 0 leaves the scale
-        charts.append(Chart(title, 7, rates, low, max(known), True, rate_in_words))
+        title = f"learning rate ({scale}{', the highest of the modules' if several else ''})"
+        lowest = sorted(known)[len(known) // 20] / 2  # what falls to 0 leaves the scale
+        low = lowest if scale == "log" else 0
+        charts.append(Chart(title, 7, rates, low, max(known), scale == "log", rate_in_words))
     text = {name for name, source in plan.sources.items() if source.modality == "text"}
     shares = [fsum(x for name, x in now.ratios.items() if name not in text) for now in nows]
     if any(shares):
