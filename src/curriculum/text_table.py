@@ -30,8 +30,10 @@ class Row(NamedTuple):
     below: tuple[str, ...] = ()
 
 
-def laid_out(heads: Sequence[str], rows: Sequence[Row], left: Sequence[str] = ()) -> list[str]:
-    """Return the lines of a table, none longer than `WIDTH`; columns of `left` begin alike.
+def laid_out(
+    heads: Sequence[str], rows: Sequence[Row], left: Sequence[str] = (), width: int = WIDTH
+) -> list[str]:
+    """Return the lines of a table, none longer than `width`; columns of `left` begin alike.
 
     The first head is that of the names.
     """
@@ -41,15 +43,15 @@ def laid_out(heads: Sequence[str], rows: Sequence[Row], left: Sequence[str] = ()
         for i, head in enumerate(cell_heads)
     ]
     shown = len(widths)
-    while shown > 1 and LEAST_NAME + shown + sum(widths[:shown]) > WIDTH:
+    while shown > 1 and LEAST_NAME + shown + sum(widths[:shown]) > width:
         shown -= 1
-    room = min(max(WIDTH - shown - sum(widths[:shown]), LEAST_NAME), MOST_NAME)
+    room = min(max(width - shown - sum(widths[:shown]), LEAST_NAME), MOST_NAME)
     names = max([len(name_head), *(len(row.name) for row in rows if len(row.name) <= room)])
 
     def line(name: str, cells: Sequence[str]) -> str:
         placed = [
-            cell.ljust(width) if head in left else cell.rjust(width)
-            for cell, head, width in zip(cells[:shown], cell_heads, widths, strict=False)
+            cell.ljust(wide) if head in left else cell.rjust(wide)
+            for cell, head, wide in zip(cells[:shown], cell_heads, widths, strict=False)
         ]
         return " ".join([name.ljust(names), *placed]).rstrip()
 
@@ -57,28 +59,28 @@ def laid_out(heads: Sequence[str], rows: Sequence[Row], left: Sequence[str] = ()
     for row in rows:
         name = row.name
         if len(name) > names:
-            lines += wrapped(name)
+            lines += wrapped(name, width=width)
             name = ""
         if row.cells:
             lines.append(line(name, row.cells))
         else:
-            lines += wrapped(row.words, names + 1, name)
+            lines += wrapped(row.words, names + 1, name, width)
         more = zip(cell_heads[shown:], row.cells[shown:], strict=False)
-        spilled = ", ".join(f"{head.strip()} {cell.strip()}" for head, cell in more)
+        spilled = ", ".join(f"{head.strip()} {cell.strip()}" for head, cell in more if cell)
         for words in (spilled, *row.below):
-            lines += wrapped(words, names + 1) if words else []
+            lines += wrapped(words, names + 1, width=width) if words else []
     return lines
 
 
-def wrapped(words: str, indent: int = 0, first: str = "") -> list[str]:
-    """Return words as lines of at most `WIDTH`, behind what the first line begins with.
+def wrapped(words: str, indent: int = 0, first: str = "", width: int = WIDTH) -> list[str]:
+    """Return words as lines of at most `width`, behind what the first line begins with.
 
     >>> wrapped("trains llm 16B", 3, "a")
     ['a  trains llm 16B']
     """
     lines = wrap(
         words,
-        WIDTH,
+        width,
         initial_indent=first.ljust(indent),
         subsequent_indent=" " * (indent + HANGING),
         break_on_hyphens=False,

@@ -42,7 +42,35 @@ def test_the_table_has_a_line_per_stage_and_at_most_100_columns(plan: Plan) -> N
     lines = table_of_stages(plan).splitlines()
     assert max(len(line) for line in lines) <= 100
     assert [line.split()[0] for line in lines[1:8]] == [stage.name for stage in plan.stages]
-    assert "6 N_active" in lines[8]
+    assert lines[8].split()[:3] == [
+        "in", "all", f"{sum(stage.steps for stage in plan.stages):,}",
+    ]  # fmt: skip
+    assert lines[9].startswith("FLOPs: 6 N_active")
+    assert lines[-1] == "not text: share of tokens from sources of images or video"
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_narrow_terminal_has_its_columns_below_the_line(width: int) -> None:
+    lines = table_of_stages(full_plan(), width).splitlines()
+    assert max(len(line) for line in lines) <= width
+    text = " ".join(" ".join(lines).split())
+    assert "not text 0% > 40%, FLOPs" in text
+    assert "not text ," not in text  # of the sum there is no share
+
+
+def test_a_plan_of_text_alone_has_no_column_of_what_is_not() -> None:
+    plan = full_plan()
+    lines = table_of_stages(replace(plan, stages=plan.stages[:1])).splitlines()
+    assert "not text" not in " ".join(lines)
+    assert not any(line.startswith("in all") for line in lines)  # one stage is all
+
+
+def test_flops_that_are_not_all_known_say_so_like_the_screen() -> None:
+    lines = table_of_stages(full_plan()).splitlines()
+    coca = next(line for line in lines if line.startswith("vit-coca"))
+    assert coca.endswith("+")
+    assert lines[8].endswith("+")
+    assert "e+" not in " ".join(lines)
 
 
 def test_what_is_composed_and_rates_that_differ_are_in_the_table() -> None:

@@ -18,7 +18,7 @@ def test_no_line_is_longer_than_the_width(plan: Plan, width: int) -> None:
     assert max(len(line) for line in drawn.splitlines()) <= width
     for stage in plan.stages:
         assert stage.name in drawn
-    for title in ("learning rate", "multimodal share", "context [tokens]"):
+    for title in ("learning rate (log", "multimodal share", "context [tokens]"):
         assert title in drawn
 
 
@@ -55,12 +55,48 @@ def test_branches_say_where_they_start() -> None:
     line = "drawn one after the other: seed-42069 from stage1; seed-666 from stage1"
     assert line in drawn.splitlines()
     drawn = picture(right(compile_file(plans / "marin-8b.yaml")), 60)
-    assert "        4 cooldown-v2: from ocelot, side" in drawn.splitlines()
+    assert "        4 cooldown-v2, 1T: from ocelot, side" in drawn.splitlines()
     assert max(map(len, drawn.splitlines())) <= 60
 
 
 def test_a_context_of_millions_fits_its_gutter() -> None:
     plan = full_plan()
-    batch = lay_out([(1, 2**24, None)])
+    batch = lay_out([(1, 2**23, 2**25), (1, 2**24, None)])
     drawn = picture(replace(plan, stages=(replace(plan.stages[0], batch=batch, steps=9),)), 80)
     assert "    16Mi " in drawn
+
+
+def published(name: str, width: int = 80) -> list[str]:
+    plans = Path(__file__).parents[2] / "plans"
+    return picture(right(compile_file(plans / f"{name}.yaml")), width).splitlines()
+
+
+def test_a_row_is_labelled_by_the_value_that_reaches_it() -> None:
+    lines = published("kimi-vl")
+    title = next(i for i, line in enumerate(lines) if "context [tokens]" in line)
+    assert [line[:9].strip() for line in lines[title + 1 : title + 5]] == [
+        "131,072", "32,768", "", "8,192",
+    ]  # fmt: skip
+    rates = next(i for i, line in enumerate(lines) if "learning rate" in line)
+    assert lines[rates + 1][:9].strip() == "1e-3"  # the peak of the plan, not of its columns
+    assert lines[rates + 7][:9].strip() == "5e-6"
+
+
+def test_what_never_changes_is_a_sentence() -> None:
+    assert "          context: 4,096 tokens in every step" in published("marin-8b")
+    assert "          learning rate: unknown" in published("internvl3-8b")
+
+
+def test_the_learning_rate_is_linear_where_the_rule_says_so() -> None:
+    lines = published("pythia-1b")
+    title = next(i for i, line in enumerate(lines) if "learning rate (linear)" in line)
+    assert lines[title + 7][:9].strip() == "0"
+    asked = picture(full_plan(), 80, BLOCKS, "linear")
+    assert "learning rate (linear" in asked
+
+
+def test_one_path_is_not_called_drawn_one_after_the_other() -> None:
+    lines = published("internvl3-8b")
+    assert lines[0] == "internvl3-8b: 200B tokens, 1 stage, 23,842 steps"
+    assert lines[1] == "native: from qwen2-5, internvit"
+    assert "drawn one after the other" not in " ".join(published("paligemma-3b", 120))

@@ -113,9 +113,10 @@ def command(
     if output_format is Format.JSON:
         sys.stdout.write(_document(plan, compiled.findings, rows, out, picture_path))
     else:
+        width = shutil.get_terminal_size(FALLBACK_SIZE).columns
         if in_terminal:
-            _print_picture(plan, lr_scale)
-        _print(plan, compiled.findings)
+            _print_picture(plan, width, lr_scale)
+        _print(plan, compiled.findings, width)
         if out is not None:
             print(f"{out}: {rows:,} rows", file=sys.stderr)
         if picture_path is not None:
@@ -124,11 +125,11 @@ def command(
         raise typer.Exit(FindingsError.exit_code)
 
 
-def _print(plan: "Plan", findings: Sequence[Diagnostic]) -> None:
+def _print(plan: "Plan", findings: Sequence[Diagnostic], width: int) -> None:
     """Print the table, and what was found behind it."""
     from curriculum.simulate.stage_table import table_of_stages
 
-    sys.stdout.write(table_of_stages(plan))
+    sys.stdout.write(table_of_stages(plan, width))
     sys.stdout.flush()
     if findings:
         print(text_of(findings), file=sys.stderr)
@@ -164,7 +165,7 @@ def _needs(error: ModuleNotFoundError) -> CurriculumError:
     return CurriculumError(f"simulate needs {error.name}: pip install 'curriculum[simulate]'")
 
 
-def _print_picture(plan: "Plan", scale: LrScale | None) -> None:
+def _print_picture(plan: "Plan", width: int, scale: LrScale | None) -> None:
     from curriculum.simulate.terminal import ASCII, BLOCKS, picture
 
     try:
@@ -172,7 +173,6 @@ def _print_picture(plan: "Plan", scale: LrScale | None) -> None:
         glyphs = BLOCKS
     except UnicodeEncodeError:
         glyphs = ASCII
-    width = shutil.get_terminal_size(FALLBACK_SIZE).columns
     sys.stdout.write(picture(plan, width, glyphs, scale) + "\n")
 
 

@@ -25,12 +25,12 @@ from curriculum.simulate import plot_mixture
 from curriculum.simulate.areas import Area, By, areas, named
 from curriculum.simulate.bands import Band, bands, is_to_scale
 from curriculum.simulate.lr_scale import Scale, lr_scale
+from curriculum.simulate.notes import notes_of, title_of
 from curriculum.simulate.output import write_whole
 from curriculum.simulate.plot_levels import batch, context
 from curriculum.simulate.plot_lr import lr
 from curriculum.simulate.plot_mixture import lines_of_legend, mixture
 from curriculum.simulate.plot_names import draw_names, label_of_band, names_fit, needed_px, text_px
-from curriculum.simulate.plot_notes import notes_of, title_of
 from curriculum.simulate.plot_rope import rope
 from curriculum.simulate.plot_sheet import Sheet, label_of
 from curriculum.units import rounded_in_words

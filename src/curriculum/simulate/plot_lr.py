@@ -43,8 +43,9 @@ def lr(axes: Axes, sheet: Sheet) -> None:
             width = 0.5 if _turns(y) > DENSE * (x[-1] - x[0]) else 2.0
             axes.plot(x, y, color=colour, ls=dashes, lw=width, label=label, solid_capstyle="butt")
             label = "_"
-    if sheet.lr_scale == "log" and max(peaks) > 0:
-        low, high = min(rate for rate in feet if rate > 0), max(peaks) * 1.6
+    shown = [rate for rate in feet if rate > 0]
+    if sheet.lr_scale == "log" and shown:
+        low, high = min(shown), max(peaks) * 1.6
         axes.set_yscale("log", nonpositive="clip")
         axes.set_ylim(low, high)
         digits = (1, 2, 5) if log10(high / low) < FEW_DECADES else (1,)

@@ -1,6 +1,6 @@
 """The run as lines of text: one per stage, at most 100 columns, nothing cut
 
-Standard library only; LR and shares are those of the first and the last step.
+Standard library only; batch, context, LR and shares are those of the first and the last step.
 """
 
 from collections.abc import Mapping
@@ -13,50 +13,61 @@ from curriculum.plan import Plan, Stage
 from curriculum.screen_lines import composed_lines
 from curriculum.short_forms import short_length
 from curriculum.simulate.summary import lr_range, multimodal_range
-from curriculum.text_table import Row, laid_out, wrapped
+from curriculum.text_table import WIDTH, Row, laid_out, wrapped
 from curriculum.units import rate_in_words, rounded_in_words
 
-HEADS = (
-    "stage",
-    "steps",
-    "tokens",
-    " batch x context",
-    " LR first > peak > last",
-    "not text",
-    "FLOPs",
-)
-LEFT = (" LR first > peak > last",)
+HEADS = ("stage", "steps", "tokens", "batch", "context", "  LR first > peak > last")
+LEFT = ("  LR first > peak > last",)
+NOT_TEXT = "not text"
+FLOPS = "FLOPs: "
+LEAST_WIDTH = 60
 
 
-def table_of_stages(plan: Plan) -> str:
-    """Return a line per stage, at most 100 columns wide: long names stand alone."""
+def table_of_stages(plan: Plan, width: int = WIDTH) -> str:
+    """Return a line per stage, at most `width` columns wide: long names stand alone."""
+    width = min(max(width, LEAST_WIDTH), WIDTH)
+    shares = {stage.name: multimodal_range(plan, stage) for stage in plan.stages}
+    flops = {stage.name: known_flops(stage_flops(plan, stage)) for stage in plan.stages}
+    with_images = any(share for pair in shares.values() for share in pair)
     rows: list[Row] = []
-    partly = False
     for stage in in_order(plan):
         if isinstance(stage, ComposedStage):
             words, *more = composed_lines(plan, stage)
             rows.append(Row(stage.name, words=words, below=tuple(more)))
             continue
-        flops, missing = known_flops(stage_flops(plan, stage))
-        partly = partly or bool(missing)
-        rows.append(
-            _row(plan, stage, f"{'> ' if missing else ''}{flops:.2e}" if flops else "unknown")
-        )
-    lines = laid_out(HEADS, rows, LEFT)
+        first, last = (f"{share:.0%}" for share in shares[stage.name])
+        not_text = (_change(first, last),) if with_images else ()
+        rows.append(_row(stage, not_text, _flops([flops[stage.name]])))
+    if len(plan.stages) > 1:
+        steps = sum(stage.steps for stage in plan.stages)
+        tokens = rounded_in_words(sum(stage.tokens for stage in plan.stages))
+        blank = ("",) * (4 if with_images else 3)
+        rows.append(Row("in all", (f"{steps:,}", tokens, *blank, _flops(list(flops.values())))))
+    heads = (*HEADS, *((NOT_TEXT,) if with_images else ()), "FLOPs")
+    lines = laid_out(heads, rows, LEFT, width)
     for unknown in plan.unknown:
-        lines += wrapped(f"{unknown.name}: not simulated, unknown: {', '.join(unknown.missing)}")
-    first, *more = convention_lines(plan)
-    lines.append(f"FLOPs: {first}")
-    for words in more:
-        lines += wrapped(words, len("FLOPs: "))
-    if partly:
-        lines.append("       (> : the plan does not say how much of some modules' input there is)")
+        missing = ", ".join(unknown.missing)
+        lines += wrapped(f"{unknown.name}: not simulated, unknown: {missing}", width=width)
+    for i, words in enumerate(convention_lines(plan)):
+        lines += wrapped(words, len(FLOPS), "" if i else FLOPS, width)
+    if any(missing for _, missing in flops.values()):
+        words = "(+: and more, the plan does not say all that some modules read)"
+        lines += wrapped(words, len(FLOPS), width=width)
+    if with_images:
+        lines += wrapped(
+            f"{NOT_TEXT}: share of tokens from sources of images or video", width=width
+        )
     return "\n".join(lines) + "\n"
 
 
-def _row(plan: Plan, stage: Stage, flops: str) -> Row:
+def _flops(counts: list[tuple[int, tuple[str, ...]]]) -> str:
+    known = sum(count for count, _ in counts)
+    more = "+" if any(missing for _, missing in counts) else ""
+    return f"{known:.2e}{more}".replace("e+", "e") if known else "unknown"
+
+
+def _row(stage: Stage, not_text: tuple[str, ...], flops: str) -> Row:
     first, last = stage.at(0), stage.at(stage.steps - 1)
-    shares = multimodal_range(plan, stage)
     by_words: dict[str, list[str]] = {}
     for target, values in lr_range(stage).items():
         by_words.setdefault(_lr(values), []).append(target)
@@ -64,10 +75,10 @@ def _row(plan: Plan, stage: Stage, flops: str) -> Row:
     cells = (
         f"{stage.steps:,}",
         rounded_in_words(stage.tokens),
-        f" {_change(first.batch_seqs, last.batch_seqs)} x "
-        f"{_change(short_length(first.seq_len), short_length(last.seq_len))}",
-        f" {words}",
-        _change(f"{shares[0]:.0%}", f"{shares[1]:.0%}"),
+        _change(f"{first.batch_seqs:,}", f"{last.batch_seqs:,}"),
+        _change(short_length(first.seq_len), short_length(last.seq_len)),
+        f"  {words}",
+        *not_text,
         flops,
     )
     return Row(stage.name, cells, below=tuple(f"LR of {', '.join(t)}: {w}" for w, t in others))
@@ -80,5 +91,5 @@ def _lr(values: Mapping[str, float] | None) -> str:
     return words[0] if len(set(words)) == 1 else " > ".join(words)
 
 
-def _change(first: object, last: object) -> str:
-    return str(first) if first == last else f"{first}-{last}"
+def _change(first: str, last: str) -> str:
+    return first if first == last else f"{first} > {last}"

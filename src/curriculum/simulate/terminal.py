@@ -7,13 +7,15 @@ colour, and no line is longer than the width that was asked for.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import fsum, log
+from math import floor, fsum, log, log10
 from textwrap import wrap
 
 from curriculum.plan import Now, Plan
 from curriculum.short_forms import short_length
 from curriculum.simulate.bands import Band, bands, is_to_scale
 from curriculum.simulate.lr_scale import Scale, lr_scale
+from curriculum.simulate.notes import title_of
+from curriculum.simulate.summary import lr_range
 from curriculum.units import rate_in_words, rounded_in_words
 
 GUTTER = 9  # characters left of the axis, for the values of its ends
@@ -34,6 +36,7 @@ class Chart:
     high: float
     is_log: bool
     words: Callable[[float], str]
+    marked: Sequence[float]  # values that are written beside the row that they reach, the first win
 
 
 def picture(plan: Plan, width: int, glyphs: str = BLOCKS, scale: Scale | None = None) -> str:
@@ -52,10 +55,13 @@ def picture(plan: Plan, width: int, glyphs: str = BLOCKS, scale: Scale | None = 
     sizes = [rounded_in_words(band.tokens) for band in axis]
     lines.append("tokens".rjust(GUTTER) + " " + _strip(sizes, edges))
     for chart in _charts(plan, nows, lr_scale(plan, scale)):
-        lines += ["", " " * (GUTTER + 1) + chart.title, *_bars(chart, edges, glyphs)]
+        title = wrap(chart.title, columns)
+        lines += ["", *(" " * (GUTTER + 1) + part for part in title)]
+        lines += _bars(chart, edges, glyphs) if chart.rows else []
     if numbered:
         named = [
-            f"{i:>{GUTTER}} {b.stage}{': ' * bool(b.note)}{b.note}" for i, b in enumerate(axis, 1)
+            f"{i:>{GUTTER}} {band.stage}, {size}{': ' * bool(band.note)}{band.note}"
+            for i, (band, size) in enumerate(zip(axis, sizes, strict=True), 1)
         ]
         indent = " " * (GUTTER + 3)
         lines += [
@@ -66,16 +72,18 @@ def picture(plan: Plan, width: int, glyphs: str = BLOCKS, scale: Scale | None = 
 
 
 def _head(plan: Plan, axis: Sequence[Band], width: int, numbered: bool) -> list[str]:
-    tokens = rounded_in_words(sum(band.tokens for band in axis))
-    steps = sum(stage.steps for stage in plan.stages)
-    lines = [f"{plan.name}: {tokens} tokens, {len(axis)} stages, {steps:,} steps"]
+    lines = [title_of(plan)]
     if not is_to_scale(axis):
         lines.append("not to scale: short stages are widened")
-    told = [f"{band.stage} {band.note}" for band in axis if band.note]
-    if told and numbered:
+    told = [band for band in axis if band.note]
+    is_path = all(band.follows for band in axis)
+    if not is_path and numbered:
         lines.append("not one path: stages that do not follow the one before them say it below")
-    elif told:
-        lines.append(f"drawn one after the other: {'; '.join(told)}")
+    elif not is_path:
+        words = "; ".join(f"{band.stage} {band.note}" for band in told)
+        lines.append(f"drawn one after the other: {words}")
+    elif told and not numbered:
+        lines.append("; ".join(f"{band.stage}: {band.note}" for band in told))
     return [part for line in lines for part in wrap(line, width, subsequent_indent="  ")]
 
 
@@ -96,24 +104,52 @@ def _nows(plan: Plan, band: Band, first: int, end: int) -> list[Now]:
 
 
 def _charts(plan: Plan, nows: Sequence[Now], scale: Scale) -> list[Chart]:
-    charts: list[Chart] = []
-    rates = [max((x for x in now.lr.values() if x is not None), default=None) for now in nows]
-    known = [rate for rate in rates if rate and rate > 0]
-    if known:
-        several = any(len(set(now.lr.values())) > 1 for now in nows)
-        title = f"learning rate ({scale}{', the highest of the modules' if several else ''})"
-        lowest = sorted(known)[len(known) // 20] / 2  # what falls to 0 leaves the scale
-        low = lowest if scale == "log" else 0
-        charts.append(Chart(title, 7, rates, low, max(known), scale == "log", rate_in_words))
+    charts = [_rates(plan, nows, scale)]
     text = {name for name, source in plan.sources.items() if source.modality == "text"}
     shares = [fsum(x for name, x in now.ratios.items() if name not in text) for now in nows]
     if any(shares):
         title = "multimodal share of tokens"
-        charts.append(Chart(title, 4, shares, 0, 1, False, lambda x: f"{x:.0%}"))
+        charts.append(Chart(title, 4, shares, 0, 1, False, lambda x: f"{x:.0%}", (0, 1)))
     lens = [float(now.seq_len) for now in nows]
+    low, high = min(lens), max(lens)
+    if low == high:
+        return [*charts, _told(f"context: {low:,.0f} tokens in every step")]
+    between = sorted({x for x in lens if low < x < high}, key=lens.count, reverse=True)
     title = "context [tokens] (log)"
-    charts.append(Chart(title, 4, lens, min(lens) / 2, max(lens), True, _length))
-    return charts
+    marked = (high, low, *between)
+    return [*charts, Chart(title, 4, lens, low / 2, high, True, _length, marked)]
+
+
+def _rates(plan: Plan, nows: Sequence[Now], scale: Scale) -> Chart:
+    """Return the chart of the highest learning rate of the modules in every column."""
+    ranges = [values for stage in plan.stages for values in lr_range(stage).values()]
+    peak = max((values["peak"] for values in ranges if values is not None), default=0.0)
+    rates = [max((x for x in now.lr.values() if x is not None), default=None) for now in nows]
+    known = sorted(rate for rate in rates if rate and rate > 0)
+    if not known:
+        return _told("learning rate: " + ("unknown" if peak == 0 and None in ranges else "0"))
+    several = any(len(set(now.lr.values())) > 1 for now in nows)
+    title = f"learning rate ({scale}{', the highest of the modules' if several else ''})"
+    low = 0.0
+    if scale == "log":  # what falls to 0 leaves the scale at a round number
+        low = _round_below(known[len(known) // 20] / 1.5)
+    return Chart(title, 7, rates, low, peak, scale == "log", rate_in_words, (peak, low))
+
+
+def _told(words: str) -> Chart:
+    """Return a chart of one value: a sentence."""
+    return Chart(words, 0, (), 0, 1, False, str, ())
+
+
+def _round_below(value: float) -> float:
+    """Return the 1, 2 or 5 times a power of ten at or below a value.
+
+    >>> _round_below(4.2e-4), _round_below(1e-5), _round_below(9.9e-6)
+    (0.0002, 1e-05, 5e-06)
+    """
+    power = floor(log10(value) + 1e-9)
+    digit = max(d for d in (1, 2, 5) if d * 10.0**power <= value * (1 + 1e-9))
+    return float(f"{digit}e{power}")
 
 
 def _length(tokens: float) -> str:
@@ -125,15 +161,17 @@ def _bars(chart: Chart, edges: Sequence[tuple[int, int]], glyphs: str) -> list[s
     parts = len(glyphs) - 1
     borders = {first for first, _ in edges if first}
     heights = [_height(chart, value, chart.rows * parts) for value in chart.values]
+    labels: dict[int, str] = {}
+    for value in chart.marked:
+        row = max(0, _height(chart, value, chart.rows * parts) - 1) // parts
+        labels.setdefault(row, chart.words(value))
     lines: list[str] = []
     for row in reversed(range(chart.rows)):
         cells = [glyphs[max(0, min(parts, height - row * parts))] for height in heights]
         for border in borders:
             if cells[border] == " ":
                 cells[border] = "|"
-        label = chart.words(chart.high) if row == chart.rows - 1 else ""
-        label = chart.words(chart.low) if row == 0 else label
-        lines.append(f"{label:>{GUTTER}} " + "".join(cells))
+        lines.append(f"{labels.get(row, ''):>{GUTTER}} " + "".join(cells))
     return lines
 
 

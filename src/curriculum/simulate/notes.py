@@ -1,4 +1,4 @@
-"""What the head of the picture says: the plan in one line, and what the bands alone do not tell"""
+"""What the head of a picture says: the plan in one line, and what the bands alone do not tell"""
 
 from collections.abc import Sequence
 from textwrap import wrap
