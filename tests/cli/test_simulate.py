@@ -36,7 +36,10 @@ def test_plot_takes_the_next_word_only_if_it_can_be_a_picture(
     assert with_plot_value(given) == meant
 
 
-def test_text_is_a_line_per_stage_and_writes_nothing(tmp_path: Path) -> None:
+def test_text_is_a_line_per_stage_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     done = run(PLAN)
     assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
