@@ -5,6 +5,7 @@ sums and nobody averages a micro-batch. T positions, C hidden, V vocabulary, n i
 m of one micro-batch, d embedding length.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,6 +13,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from curriculum.data.packed import NO_LOSS
+
+OfChunk = Callable[[Tensor, slice, bool], tuple[Tensor, Tensor | None]]
+"""Logits [c, V] in float32, their positions, whether a gradient is wanted -> the sum over these
+positions, and its gradient by the logits [c, V], which may take their memory."""
 
 
 def next_token_loss(
@@ -24,56 +29,25 @@ def next_token_loss(
     """Sum over positions of -log softmax(hidden head')[target], in float32.
 
     hidden [T, C], head [V, C], targets [T] (NO_LOSS counts nothing), weights [T] of the positions
-    (None: 1). Logits exist for `chunk`
-    positions at a time, and their gradient is made at once: [T, V] is never held.
+    (None: 1). Logits exist for `chunk` positions at a time, and their gradient is made at once:
+    [T, V] is never held.
     """
-    return _NextToken.apply(hidden, head, targets, weights, chunk, torch.is_grad_enabled())  # type: ignore[no-untyped-call]
 
+    def of_chunk(logits: Tensor, at: slice, wants_grad: bool) -> tuple[Tensor, Tensor | None]:
+        bears_loss = (targets[at] != NO_LOSS).unsqueeze(1)
+        each = None if weights is None else weights[at].unsqueeze(1)
+        target = targets[at].clamp(min=0).unsqueeze(1)
+        log_p = logits.log_softmax(-1)
+        right = log_p.gather(1, target).masked_fill(~bears_loss, 0.0)
+        total = -(right if each is None else right * each).sum()
+        if not wants_grad:
+            return total, None
+        grad = log_p.exp_()
+        grad.scatter_add_(1, target, grad.new_full(target.shape, -1.0))
+        grad = grad.mul_(bears_loss)
+        return total, grad if each is None else grad.mul_(each)
 
-class _NextToken(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        hidden: Tensor,
-        head: Tensor,
-        targets: Tensor,
-        weights: Tensor | None,
-        chunk: int,
-        with_grad: bool,
-    ) -> Tensor:
-        needs_hidden, needs_head = (with_grad and need for need in ctx.needs_input_grad[:2])
-        weight = head.to(hidden.dtype)
-        grad_hidden = torch.empty_like(hidden) if needs_hidden else None
-        grad_head = torch.zeros_like(head, dtype=torch.float32) if needs_head else None
-        total = torch.zeros((), device=hidden.device)
-        for start in range(0, len(hidden), chunk):
-            rows, target = hidden[start : start + chunk], targets[start : start + chunk]
-            bears_loss = (target != NO_LOSS).unsqueeze(1)
-            each = None if weights is None else weights[start : start + chunk].unsqueeze(1)
-            target = target.clamp(min=0).unsqueeze(1)
-            log_p = functional.linear(rows, weight).float().log_softmax(-1)
-            right = log_p.gather(1, target).masked_fill(~bears_loss, 0.0)
-            total -= (right if each is None else right * each).sum()
-            if not (needs_hidden or needs_head):
-                continue
-            grad = log_p.exp_()
-            grad.scatter_add_(1, target, grad.new_full(target.shape, -1.0))
-            grad = grad.mul_(bears_loss)
-            grad = (grad if each is None else grad.mul_(each)).to(hidden.dtype)
-            if grad_hidden is not None:
-                torch.mm(grad, weight, out=grad_hidden[start : start + chunk])
-            if grad_head is not None:
-                grad_head += grad.t() @ rows
-        ctx.save_for_backward(grad_hidden, grad_head)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        by_hidden, by_head = (
-            None if saved is None else saved * grads[0].to(saved.dtype)
-            for saved in ctx.saved_tensors
-        )
-        return by_hidden, by_head, None, None, None, None
+    return _sum_in_chunks(hidden, head, of_chunk, chunk)
 
 
 def z_loss(
@@ -86,18 +60,26 @@ def z_loss(
     >>> round(z_loss(torch.ones(1, 1), torch.zeros(4, 1)).item(), 6)  # log(4)^2
     1.921812
     """
-    return _ZLoss.apply(hidden, head, weights, chunk, torch.is_grad_enabled())  # type: ignore[no-untyped-call]
+
+    def of_chunk(logits: Tensor, at: slice, wants_grad: bool) -> tuple[Tensor, Tensor | None]:
+        log_z = logits.logsumexp(-1, keepdim=True)
+        each = log_z if weights is None else log_z * weights[at, None]
+        total = (each * log_z).sum()
+        return total, (logits - log_z).exp_().mul_(2 * each) if wants_grad else None
+
+    return _sum_in_chunks(hidden, head, of_chunk, chunk)
 
 
-class _ZLoss(torch.autograd.Function):
+def _sum_in_chunks(hidden: Tensor, head: Tensor, of_chunk: OfChunk, chunk: int) -> Tensor:
+    return _Chunked.apply(hidden, head, of_chunk, chunk, torch.is_grad_enabled())  # type: ignore[no-untyped-call]
+
+
+class _Chunked(torch.autograd.Function):
+    """A sum over positions of something of their logits, with the gradient made on the way."""
+
     @staticmethod
     def forward(
-        ctx: Any,
-        hidden: Tensor,
-        head: Tensor,
-        weights: Tensor | None,
-        chunk: int,
-        with_grad: bool,
+        ctx: Any, hidden: Tensor, head: Tensor, of_chunk: OfChunk, chunk: int, with_grad: bool
     ) -> Tensor:
         needs_hidden, needs_head = (with_grad and need for need in ctx.needs_input_grad[:2])
         weight = head.to(hidden.dtype)
@@ -105,16 +87,16 @@ class _ZLoss(torch.autograd.Function):
         grad_head = torch.zeros_like(head, dtype=torch.float32) if needs_head else None
         total = torch.zeros((), device=hidden.device)
         for start in range(0, len(hidden), chunk):
-            rows = hidden[start : start + chunk]
+            at = slice(start, start + chunk)
+            rows = hidden[at]
             logits = functional.linear(rows, weight).float()
-            log_z = logits.logsumexp(-1, keepdim=True)
-            each = log_z if weights is None else log_z * weights[start : start + chunk, None]
-            total += (each * log_z).sum()
-            if not (needs_hidden or needs_head):
+            value, grad = of_chunk(logits, at, needs_hidden or needs_head)
+            total += value
+            if grad is None:
                 continue
-            grad = (logits - log_z).exp_().mul_(2 * each).to(hidden.dtype)
+            grad = grad.to(hidden.dtype)
             if grad_hidden is not None:
-                torch.mm(grad, weight, out=grad_hidden[start : start + chunk])
+                torch.mm(grad, weight, out=grad_hidden[at])
             if grad_head is not None:
                 grad_head += grad.t() @ rows
         ctx.save_for_backward(grad_hidden, grad_head)
