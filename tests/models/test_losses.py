@@ -1,12 +1,22 @@
 """Losses: equal to torch's, in any chunking; pairs shared out over micro-batches add up exactly."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from curriculum.data.packed import NO_LOSS
-from curriculum.models.losses import next_token_loss, siglip_loss, siglip_share, z_loss
+from curriculum.models import losses
+from curriculum.models.losses import (
+    next_token_loss,
+    positions_at_once,
+    siglip_loss,
+    siglip_share,
+    z_loss,
+)
 
 
 def randn(*size: int, seed: int = 0) -> Tensor:
@@ -112,3 +122,92 @@ def test_shares_of_micro_batches_add_up_in_value_and_gradient(cut: list[int]) ->
     torch.testing.assert_close(total, whole)
     for ours, theirs in zip(torch.autograd.grad(total, inputs), expected, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
+
+
+class Largest(TorchDispatchMode):
+    """Notes the numbers in the largest tensor that any operation gives back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for part in out if isinstance(out, tuple | list) else (out,):
+            if isinstance(part, Tensor):
+                self.numbers = max(self.numbers, part.numel())
+        return out
+
+
+def largest(loss_of: Any, length: int, vocab: int) -> int:
+    """Of a loss, forward and backward; on "meta", where a tensor has a size and no memory."""
+    hidden = torch.empty(length, 16, device="meta", requires_grad=True)
+    head = torch.empty(vocab, 16, device="meta", requires_grad=True)
+    targets = torch.empty(length, dtype=torch.int64, device="meta")
+    with Largest() as seen:
+        loss_of(hidden, head, targets).backward()
+    assert hidden.grad is not None
+    assert head.grad is not None
+    return seen.numbers
+
+
+def test_the_logits_of_a_large_vocabulary_are_never_whole() -> None:
+    length, vocab = 16_384, 163_840
+    limit = positions_at_once(vocab) * vocab
+    assert limit * 10 <= length * vocab
+    assert largest(next_token_loss, length, vocab) <= limit
+    assert largest(lambda x, head, _: z_loss(x, head), length, vocab) <= limit
+
+    def plain(x: Tensor, head: Tensor, targets: Tensor) -> Tensor:
+        return functional.cross_entropy(x @ head.t(), targets)
+
+    assert largest(plain, length, vocab) == length * vocab  # or nothing would have been seen
+
+
+def test_chunks_follow_from_the_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
+    targets = torch.randint(0, 11, (17,), generator=torch.Generator().manual_seed(3))
+    found = []
+    for limit, chunk in ((60, None), (1 << 28, 5)):
+        monkeypatch.setattr(losses, "LOGITS_AT_ONCE", limit)
+        hidden, head = randn(17, 8), randn(11, 8, seed=1)
+        next_token_loss(hidden, head, targets, chunk).backward()
+        found.append((hidden.grad, head.grad))
+    for ours, theirs in zip(*found, strict=True):
+        assert ours is not None
+        assert theirs is not None
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_under_autocast_products_are_in_bf16_and_gradients_close(weighted: bool) -> None:
+    targets = torch.randint(0, 97, (64,), generator=torch.Generator().manual_seed(3))
+    weights = torch.linspace(0.1, 2.0, 64) if weighted else None
+    products: list[torch.dtype] = []
+
+    class Products(TorchDispatchMode):
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+        ) -> Any:
+            if func.overloadpacket is torch.ops.aten.mm:
+                products.append(args[0].dtype)
+            return func(*args, **(kwargs or {}))
+
+    results = []
+    for half in (False, True):
+        hidden, head = randn(64, 8), randn(97, 8, seed=1)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half), Products():
+            loss = next_token_loss(hidden, head, targets, weights=weights)
+            loss = (loss + z_loss(hidden, head, weights=weights) * 0.1) / 77
+        assert loss.dtype == torch.float32
+        loss.backward()
+        results.append((loss.detach(), hidden.grad, head.grad))
+        if half:
+            assert set(products[len(products) // 2 :]) == {torch.bfloat16}
+    assert len(products) == 2 * 2 * 3  # both ways: of two losses the logits and two gradients
+    for exact, close in zip(*results, strict=True):
+        assert exact is not None
+        assert close is not None
+        assert close.dtype == torch.float32
+        assert (close - exact).norm() <= 0.01 * exact.norm()

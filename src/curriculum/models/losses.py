@@ -14,8 +14,11 @@ from torch.nn import functional
 
 from curriculum.data.packed import NO_LOSS
 
+LOGITS_AT_ONCE = 1 << 28
+"""Logits that are held together: 1 GiB of them in float32, whatever the vocabulary."""
+
 OfChunk = Callable[[Tensor, slice, bool], tuple[Tensor, Tensor | None]]
-"""Logits [c, V] in float32, their positions, whether a gradient is wanted -> the sum over these
+"""Logits [c, V], their positions, whether a gradient is wanted -> the sum over these
 positions, and its gradient by the logits [c, V], which may take their memory."""
 
 
@@ -23,21 +26,22 @@ def next_token_loss(
     hidden: Tensor,
     head: Tensor,
     targets: Tensor,
-    chunk: int = 4096,
+    chunk: int | None = None,
     weights: Tensor | None = None,
 ) -> Tensor:
     """Sum over positions of -log softmax(hidden head')[target], in float32.
 
     hidden [T, C], head [V, C], targets [T] (NO_LOSS counts nothing), weights [T] of the positions
-    (None: 1). Logits exist for `chunk` positions at a time, and their gradient is made at once:
-    [T, V] is never held.
+    (None: 1). Logits exist for `chunk` positions at a time (None: `positions_at_once`), and their
+    gradient is made at once: [T, V] is never held. Under autocast the three products are its type's
+    and what is summed is float32.
     """
 
     def of_chunk(logits: Tensor, at: slice, wants_grad: bool) -> tuple[Tensor, Tensor | None]:
         bears_loss = (targets[at] != NO_LOSS).unsqueeze(1)
         each = None if weights is None else weights[at].unsqueeze(1)
         target = targets[at].clamp(min=0).unsqueeze(1)
-        log_p = logits.log_softmax(-1)
+        log_p = logits.log_softmax(-1, dtype=torch.float32)
         right = log_p.gather(1, target).masked_fill(~bears_loss, 0.0)
         total = -(right if each is None else right * each).sum()
         if not wants_grad:
@@ -51,7 +55,7 @@ def next_token_loss(
 
 
 def z_loss(
-    hidden: Tensor, head: Tensor, chunk: int = 4096, weights: Tensor | None = None
+    hidden: Tensor, head: Tensor, chunk: int | None = None, weights: Tensor | None = None
 ) -> Tensor:
     """Sum over positions of (log sum exp of the logits)^2, in float32; see next_token_loss.
 
@@ -62,6 +66,7 @@ def z_loss(
     """
 
     def of_chunk(logits: Tensor, at: slice, wants_grad: bool) -> tuple[Tensor, Tensor | None]:
+        logits = logits.float()
         log_z = logits.logsumexp(-1, keepdim=True)
         each = log_z if weights is None else log_z * weights[at, None]
         total = (each * log_z).sum()
@@ -70,7 +75,22 @@ def z_loss(
     return _sum_in_chunks(hidden, head, of_chunk, chunk)
 
 
-def _sum_in_chunks(hidden: Tensor, head: Tensor, of_chunk: OfChunk, chunk: int) -> Tensor:
+def positions_at_once(vocab: int) -> int:
+    """Return how many positions have their logits made together: 4096, fewer of large vocabularies.
+
+    >>> positions_at_once(50_304), positions_at_once(163_840)
+    (4096, 1638)
+    """
+    return max(1, min(4096, LOGITS_AT_ONCE // vocab))
+
+
+def _sum_in_chunks(hidden: Tensor, head: Tensor, of_chunk: OfChunk, chunk: int | None) -> Tensor:
+    device, chunk = hidden.device.type, chunk or positions_at_once(len(head))
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        # Autocast does not reach products that are written into memory that is there already.
+        with torch.autocast(device, enabled=False):
+            hidden = hidden.to(torch.get_autocast_dtype(device))
+            return _sum_in_chunks(hidden, head, of_chunk, chunk)
     return _Chunked.apply(hidden, head, of_chunk, chunk, torch.is_grad_enabled())  # type: ignore[no-untyped-call]
 
 
@@ -89,8 +109,7 @@ class _Chunked(torch.autograd.Function):
         for start in range(0, len(hidden), chunk):
             at = slice(start, start + chunk)
             rows = hidden[at]
-            logits = functional.linear(rows, weight).float()
-            value, grad = of_chunk(logits, at, needs_hidden or needs_head)
+            value, grad = of_chunk(functional.linear(rows, weight), at, needs_hidden or needs_head)
             total += value
             if grad is None:
                 continue
@@ -105,7 +124,7 @@ class _Chunked(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         by_hidden, by_head = (
-            None if saved is None else saved * grads[0].to(saved.dtype)
+            None if saved is None else (saved.float() * grads[0]).to(saved.dtype)
             for saved in ctx.saved_tensors
         )
         return by_hidden, by_head, None, None, None
