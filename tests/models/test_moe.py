@@ -139,3 +139,37 @@ def test_the_update_balances() -> None:
         moe.count(None)
     assert before > 90
     assert moe.expert_counts.max().item() < 75
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_every_grouped_product_has_the_layout_that_cuda_wants(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[Tensor, Tensor, Tensor]] = []
+    product = torch._grouped_mm
+
+    def spy(rows: Tensor, right: Tensor, *, offs: Tensor) -> Tensor:
+        seen.append((rows, right, offs))
+        return product(rows, right, offs=offs)
+
+    monkeypatch.setattr(torch, "_grouped_mm", spy)
+    moe = small()
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        moe(tokens(40)).float().square().sum().backward()
+    assert len(seen) == 2
+    for rows, right, offs in seen:
+        assert rows.dtype == right.dtype == dtype
+        assert rows.is_contiguous()
+        assert right.transpose(1, 2).is_contiguous()
+        assert right.stride(2) * right.element_size() % 16 == 0
+        assert offs.dtype == torch.int32
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in moe.parameters())
+
+
+def test_another_layout_is_refused_on_a_cpu_too() -> None:
+    rows, ends = torch.zeros(4, 16), torch.tensor([2, 4], dtype=torch.int32)
+    with pytest.raises(ValueError, match="stacked weights are contiguous, not of strides"):
+        grouped_linear(rows, torch.zeros(2, 16, 8).transpose(1, 2), ends)
+    narrow = torch.zeros(2, 8, 12, dtype=torch.bfloat16)
+    with pytest.raises(ValueError, match="rows of a multiple of 8 numbers, not 12"):
+        grouped_linear(rows[:, :12].bfloat16(), narrow, ends)

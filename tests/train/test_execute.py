@@ -8,6 +8,7 @@ import pytest
 from curriculum.errors import RunError
 from curriculum.gate import Gate
 from curriculum.lock import write_lock
+from curriculum.models.shapes import DecoderShape
 from curriculum.plan import Plan
 from curriculum.train import execute
 from curriculum.train.console import Console
@@ -121,3 +122,16 @@ def test_an_attention_that_is_not_there_leaves_nothing_behind(
     with pytest.raises(RunError, match=r"fa3 needs a CUDA device, not cpu"):
         go(data, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_experts_that_bf16_does_not_take_are_refused(data: Path) -> None:
+    plan = world_plan()
+    llm = plan.modules["llm"]
+    assert isinstance(llm.shape, DecoderShape)
+    narrow = replace(llm, shape=replace(llm.shape, expert_dim=12))
+    odd = replace(plan, modules={**plan.modules, "llm": narrow})
+    launch = Launch(data=data, device="cpu", precision="bf16")
+    with pytest.raises(
+        RunError, match="stage `text`: `llm` has expert_dim 12; in bf16 experts take multiples"
+    ):
+        dry_run_plan(odd, launch, Quiet())

@@ -82,3 +82,32 @@ def test_a_stack_of_experts_is_as_many_matrices(
         torch.float32,
     )
     assert torch.allclose(torch.stack(alone), torch.cat([stack, other[None]]), atol=1e-6)
+
+
+def test_matrices_of_many_shapes_and_stacks_of_experts_are_those_of_torch() -> None:
+    """All in one call of ours; torch's takes one matrix at a time, an expert's too."""
+    sizes = [(24, 40), (3, 24, 40), (40, 24), (24, 40), (5, 16, 16)]
+    ours = [normal(*size, seed=i) for i, size in enumerate(sizes)]
+    matrices = [[w] if w.ndim == 2 else list(w) for w in ours]
+    theirs = [torch.nn.Parameter(m.clone()) for group in matrices for m in group]
+    optimizer = torch.optim.Muon(
+        theirs,
+        lr=0.02,
+        weight_decay=0.1,
+        momentum=0.95,
+        nesterov=True,
+        adjust_lr_fn="match_rms_adamw",
+    )
+    momenta = [torch.zeros_like(w) for w in ours]
+    for step in range(3):
+        gradients = [normal(*size, seed=10 * step + i) for i, size in enumerate(sizes)]
+        alone = [m for g in gradients for m in ([g] if g.ndim == 2 else list(g))]
+        for parameter, gradient in zip(theirs, alone, strict=True):
+            parameter.grad = gradient.clone()
+        optimizer.step()
+        muon_step(ours, gradients, momenta, 0.02, MOONLIGHT)
+    found = [m for w in ours for m in ([w] if w.ndim == 2 else list(w))]
+    for mine, parameter in zip(found, theirs, strict=True):
+        # As above: both iterate in bfloat16, and a batch may be rounded in another order.
+        largest_entry = 1.2 * 0.02 * MOONLIGHT.scale(*mine.shape)
+        assert (mine - parameter).abs().max() <= 3 * 2**-7 * largest_entry

@@ -44,23 +44,46 @@ class Experts(nn.Module):
 
     def forward(self, rows: Tensor, ends: Tensor) -> Tensor:
         """Rows [N, C] sorted by expert; `ends` [E] int32 is where each expert's rows end."""
-        both = grouped_linear(rows, torch.cat((self.gate, self.up), dim=1), ends)
+        # Cast before they are joined: what is moved, and kept for the backward pass, is half as big.
+        gate, up, down = (to_compute(weight) for weight in (self.gate, self.up, self.down))
+        both = grouped_linear(to_compute(rows), torch.cat((gate, up), dim=1), ends)
         gate, up = both.chunk(2, dim=-1)
-        return grouped_linear(functional.silu(gate) * up, self.down, ends)
+        return grouped_linear(functional.silu(gate) * up, down, ends)
 
 
 def grouped_linear(rows: Tensor, weight: Tensor, ends: Tensor) -> Tensor:
     """Rows [N, in] times their expert's weight [E, out, in]: [N, out].
 
     CUDA's grouped product takes bf16 only, and the weight column-major (so: stored [out, in]);
-    other types go expert by expert there.
+    other types go expert by expert there. A right operand that the kernel would refuse, or copy,
+    is refused on every device.
     """
-    if torch.is_autocast_enabled(rows.device.type):
-        dtype = torch.get_autocast_dtype(rows.device.type)
-        rows, weight = rows.to(dtype), weight.to(dtype)
+    require_layout(weight)
     if rows.device.type == "cuda" and rows.dtype != torch.bfloat16:
         return linear_by_expert(rows, weight, ends)
     return torch._grouped_mm(rows, weight.transpose(-2, -1), offs=ends)
+
+
+def to_compute(x: Tensor) -> Tensor:
+    """Return x in the type of autocast, which does not know grouped products; itself without."""
+    if not torch.is_autocast_enabled(x.device.type):
+        return x
+    return x.to(torch.get_autocast_dtype(x.device.type))
+
+
+def require_layout(weight: Tensor) -> None:
+    """ValueError where stacked weights [E, out, in] are not as CUDA's grouped product wants them.
+
+    Transposed they are its right operand, column-major: rows one behind the other in memory, each
+    starting at a multiple of 16 bytes.
+    """
+    if not weight.is_contiguous():
+        raise ValueError(f"stacked weights are contiguous, not of strides {weight.stride()}")
+    if weight.dtype == torch.bfloat16 and weight.shape[-1] * weight.element_size() % 16:
+        raise ValueError(
+            f"a grouped product in bf16 takes rows of a multiple of 8 numbers, not "
+            f"{weight.shape[-1]}"
+        )
 
 
 def linear_by_expert(rows: Tensor, weight: Tensor, ends: Tensor) -> Tensor:

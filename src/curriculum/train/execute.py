@@ -15,6 +15,7 @@ import torch
 from curriculum.data.store import Source
 from curriculum.errors import RunError
 from curriculum.lock import read_lock
+from curriculum.models.shapes import DecoderShape
 from curriculum.plan import Plan
 from curriculum.train.abilities import refuse_unable
 from curriculum.train.audit import audit
@@ -31,6 +32,7 @@ from curriculum.train.rundir import LOCK, RunDir, read_text
 from curriculum.train.summary import summarise
 
 FP32_BYTES = 4
+EVEN = 8  # numbers of bf16 in 16 bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,27 @@ def dry_run_plan(plan: Plan, launch: Launch, console: Console) -> list[Timed]:
 
 def _job(plan: Plan, launch: Launch, console: Console, decode: Decode) -> Job:
     refuse_unable(plan)
+    _require_even_experts(plan, launch)
     device = start(launch)
     _require_memory(plan, device)
     return Job(plan, launch, device, open_data(plan, plan.stages, launch.data), decode, console)
+
+
+def _require_even_experts(plan: Plan, launch: Launch) -> None:
+    """Refuse experts whose widths the grouped product in bf16 does not take."""
+    if launch.precision != "bf16":
+        return
+    for stage in plan.stages:
+        for name in stage.init:
+            shape = plan.shape_of(stage, name)
+            if not isinstance(shape, DecoderShape):
+                continue
+            for what, width in (("hidden", shape.hidden), ("expert_dim", shape.expert_dim)):
+                if width % EVEN:
+                    raise RunError(
+                        f"stage `{stage.name}`: `{name}` has {what} {width}; in bf16 experts "
+                        f"take multiples of {EVEN}: change it, or say --precision fp32"
+                    )
 
 
 def _require_memory(plan: Plan, device: torch.device) -> None:

@@ -88,9 +88,10 @@ def muon_step(
         flat = [updates[i].reshape(-1, *size) for i in members]
         orthogonal = orthogonalize(torch.cat(flat), rule.ns_steps, dtype)
         pieces = orthogonal.split([len(part) for part in flat])
-        for i, piece in zip(members, pieces, strict=True):
-            weights[i].mul_(1 - lr * rule.weight_decay)
-            weights[i].add_(piece.reshape(weights[i].shape), alpha=-lr * rule.scale(*size))
+        changed = [weights[i] for i in members]
+        torch._foreach_mul_(changed, 1 - lr * rule.weight_decay)
+        shaped = [piece.reshape(w.shape) for piece, w in zip(pieces, changed, strict=True)]
+        torch._foreach_add_(changed, shaped, alpha=-lr * rule.scale(*size))
 
 
 def _stacks(updates: Sequence[Tensor]) -> list[list[int]]:
