@@ -80,12 +80,12 @@ def test_an_expert_without_tokens_gets_no_gradient() -> None:
 
 def test_the_bias_chooses_but_does_not_weigh() -> None:
     moe, x = small(), tokens(12)
-    choice, weights = moe.route(x)
+    choice, weights, _ = moe.route(x)
     moe.router_bias += 3.0  # the same for all: nothing changes
     assert torch.equal(moe.route(x)[0].sort(-1).values, choice.sort(-1).values)
     torch.testing.assert_close(weights.sum(-1), torch.full((12,), moe.routed_scaling))
     moe.router_bias[7] += 5.0
-    forced, forced_weights = moe.route(x)
+    forced, forced_weights, _ = moe.route(x)
     assert bool((forced == 7).any(-1).all())
     assert bool((forced_weights <= moe.routed_scaling).all())
 

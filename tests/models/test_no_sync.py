@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from curriculum.models.block import Recompute, set_blocks
 from curriculum.models.decoder import Decoder
 from curriculum.models.losses import next_token_loss
 from curriculum.models.moe import Moe, linear_by_expert
@@ -72,15 +73,15 @@ def test_experts_read_nothing_back() -> None:
 
 
 @pytest.mark.parametrize("preset", ["moe-1b-a250m", "moonlight-16b-a3b", "dense-1b"])
-@pytest.mark.parametrize("recompute", [False, True])
-def test_a_step_of_a_whole_llm_reads_nothing_back(preset: str, recompute: bool) -> None:
+@pytest.mark.parametrize("recompute", ["none", "selective", "full"])
+def test_a_step_of_a_whole_llm_reads_nothing_back(preset: str, recompute: Recompute) -> None:
     """At full size; the attention is one operator, and reads what its kernels read."""
     shape = PRESETS[preset]
     llm = build(shape, META, seed=0)
     assert isinstance(llm, Decoder)
     pairs = shape.rope_head_dim // 2
     llm.set_rope([50_000.0 ** (-i / pairs) for i in range(pairs)])
-    llm.recompute = recompute
+    set_blocks(llm, recompute, False)
     tokens, ends = empty(8192, dtype=torch.int64), empty(9, dtype=torch.int32)
     hidden = llm(llm.embed(tokens), tokens, ends, 4096, empty(8192, dtype=torch.bool))
     next_token_loss(hidden, llm.head_weight, tokens).backward()

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from curriculum.models.block import Block, recomputed
 from curriculum.models.encoder import Attention, EncoderLayer, Mlp, Spans, embed_with_positions
 from curriculum.models.shapes import CaptionerShape, TextTowerShape
 
@@ -75,7 +76,7 @@ class TextTower(nn.Module):
         return self.logit_scale.exp()
 
 
-class CaptionerLayer(nn.Module):
+class CaptionerLayer(Block):
     """Causal attention, a look at the image, feed-forward; each behind its norm."""
 
     def __init__(self, shape: CaptionerShape) -> None:
@@ -90,6 +91,9 @@ class CaptionerLayer(nn.Module):
 
     def forward(self, x: Tensor, spans: Spans, image: tuple[Tensor, Spans]) -> Tensor:
         """[N, C] -> [N, C]."""
+        return recomputed(self.recompute, self._body, x, spans, image)
+
+    def _body(self, x: Tensor, spans: Spans, image: tuple[Tensor, Spans]) -> Tensor:
         x = x + self.attn(self.attn_norm(x), spans, causal=True)
         x = x + self.cross(self.cross_norm(x), spans, keys=image)
         out: Tensor = x + self.ffn(self.ffn_norm(x))

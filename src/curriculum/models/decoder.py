@@ -12,13 +12,13 @@ Source: DeepSeek-V2 (arXiv 2405.04434), 2.1; RoPE: arXiv 2104.09864, eq. 34.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import assert_never
+from typing import Any, assert_never
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from curriculum.models.attention import packed_attention
+from curriculum.models.block import Block, recomputed
 from curriculum.models.dense import DenseLayer
 from curriculum.models.dense_shape import DenseDecoderShape
 from curriculum.models.moe import GatedFfn, Moe
@@ -48,7 +48,7 @@ class LatentAttention(nn.Module):
     def forward(
         self, x: Tensor, turn: Tensor, cu_seqlens: Tensor, max_seqlen: int, scale: float
     ) -> Tensor:
-        """[T, C] -> [T, C]; `turn` [T, 1, rope / 2] complex, `scale` of the softmax."""
+        """[T, C] -> [T, C]; `turn` [T, 1, rope / 2, 2], `scale` of the softmax."""
         s = self.shape
         q = self.q(x) if s.q_lora_rank is None else self.q_b(self.q_norm(self.q_a(x).float()))
         q_nope, q_rope = q.unflatten(-1, (s.num_heads, -1)).split(
@@ -72,7 +72,7 @@ class LatentAttention(nn.Module):
         return projected
 
 
-class Layer(nn.Module):
+class Layer(Block):
     """Attention and feed-forward, each behind its norm, each added to the stream."""
 
     def __init__(self, shape: DecoderShape, layer: int) -> None:
@@ -87,14 +87,26 @@ class Layer(nn.Module):
         self, x: Tensor, turn: Tensor, cu_seqlens: Tensor, max_seqlen: int, scale: float
     ) -> Tensor:
         """[T, C] -> [T, C]."""
-        x = x + self.attn(self.attn_norm(x), turn, cu_seqlens, max_seqlen, scale)
-        feed_forward = self.ffn if self.moe is None else self.moe
-        assert feed_forward is not None
-        return x + feed_forward(self.ffn_norm(x))
+        body = self._dense if self.moe is None else self._routed
+        x, *found = recomputed(self.recompute, body, x, turn, cu_seqlens, max_seqlen, scale)
+        if self.moe is not None:
+            self.moe.note(*found)
+        return x
+
+    def _dense(self, x: Tensor, *where: Any) -> tuple[Tensor]:
+        assert self.ffn is not None
+        x = x + self.attn(self.attn_norm(x), *where)
+        return (x + self.ffn(self.ffn_norm(x)),)
+
+    def _routed(self, x: Tensor, *where: Any) -> tuple[Tensor, Tensor, Tensor]:
+        assert self.moe is not None
+        x = x + self.attn(self.attn_norm(x), *where)
+        out, choice, scores = self.moe.routed(self.ffn_norm(x))
+        return x + out, choice, scores
 
 
 class Decoder(nn.Module):
-    """The language model without its loss. `recompute` drops activations and makes them again."""
+    """The language model without its loss."""
 
     def __init__(self, shape: DecoderShape | DenseDecoderShape) -> None:
         super().__init__()
@@ -105,7 +117,6 @@ class Decoder(nn.Module):
         tied = shape.tied_embeddings
         self.head = None if tied else nn.Linear(shape.hidden, shape.vocab, bias=False)
         self.rope = Rotation(shape.num_layers, shape.rope_head_dim)
-        self.recompute = False
 
     @property
     def head_weight(self) -> Tensor:
@@ -142,10 +153,7 @@ class Decoder(nn.Module):
         rotations = self.rope(positions)
         for layer, (turn, factor) in zip(self.layers, rotations, strict=True):
             scale = factor**2 * self.shape.qk_head_dim**-0.5
-            if self.recompute and torch.is_grad_enabled():
-                x = checkpoint(layer, x, turn, cu_seqlens, max_seqlen, scale, use_reentrant=False)
-            else:
-                x = layer(x, turn, cu_seqlens, max_seqlen, scale)
+            x = layer(x, turn, cu_seqlens, max_seqlen, scale)
             # Counted here, outside of what is recomputed, or a token would count twice.
             if self.training and isinstance(layer.moe, Moe):
                 layer.moe.count(live)

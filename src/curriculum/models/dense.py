@@ -8,20 +8,14 @@ number i with number i + D / 2, as the published weights of the Llama family hav
 arXiv 2302.13971; grouped queries: arXiv 2305.13245; norms behind: arXiv 2501.00656.
 """
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from curriculum.models.attention import packed_attention
+from curriculum.models.block import Block, recomputed
 from curriculum.models.dense_shape import DenseDecoderShape
 from curriculum.models.moe import GatedFfn
-
-
-def rotate_halves(x: Tensor, turn: Tensor) -> Tensor:
-    """Turn pairs (i, i + D / 2) of x [T, H, D] by complex `turn` [T, 1, D / 2], in float32."""
-    first, second = x.float().chunk(2, dim=-1)
-    turned = torch.complex(first, second) * turn
-    return torch.cat((turned.real, turned.imag), dim=-1).to(x.dtype)
+from curriculum.models.rotation import rotate_halves
 
 
 class GroupedAttention(nn.Module):
@@ -44,7 +38,7 @@ class GroupedAttention(nn.Module):
     def forward(
         self, x: Tensor, turn: Tensor, cu_seqlens: Tensor, max_seqlen: int, scale: float
     ) -> Tensor:
-        """[T, C] -> [T, C]; `turn` [T, 1, D / 2] complex, `scale` of the softmax."""
+        """[T, C] -> [T, C]; `turn` [T, 1, D / 2, 2], `scale` of the softmax."""
         v = self.v(x).unflatten(-1, (-1, self.shape.head_dim))
         q, k = self._heads(self.q(x), self.q_norm), self._heads(self.k(x), self.k_norm)
         if self.turns:
@@ -84,7 +78,7 @@ class PlainFfn(nn.Module):
         return out
 
 
-class DenseLayer(nn.Module):
+class DenseLayer(Block):
     """Attention and feed-forward, each with its norm, each added to the stream."""
 
     moe = None  # no experts, as Decoder asks of every layer
@@ -104,6 +98,11 @@ class DenseLayer(nn.Module):
         """[T, C] -> [T, C]; RuntimeError where documents are longer than a local layer's window."""
         if self.window is not None and max_seqlen > self.window:
             raise RuntimeError(f"a window of {self.window} is built for no longer documents")
+        return recomputed(self.recompute, self._body, x, turn, cu_seqlens, max_seqlen, scale)
+
+    def _body(
+        self, x: Tensor, turn: Tensor, cu_seqlens: Tensor, max_seqlen: int, scale: float
+    ) -> Tensor:
         if self.norm_after:
             x = x + self.attn_norm(self.attn(x, turn, cu_seqlens, max_seqlen, scale).float())
             out: Tensor = x + self.ffn_norm(self.ffn(x).float())

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from curriculum.models.attention import packed_attention
+from curriculum.models.block import Block, recomputed
 from curriculum.models.rotation import rotate_pairs
 
 
@@ -41,7 +42,7 @@ class Attention(nn.Module):
         turn: Tensor | None = None,
         keys: tuple[Tensor, Spans] | None = None,
     ) -> Tensor:
-        """[T, C] -> [T, C]; `turn` [T, 1, head / 2] complex; `keys` [S, keys_width] with spans."""
+        """[T, C] -> [T, C]; `turn` [T, 1, head / 2, 2]; `keys` [S, keys_width] with spans."""
         seen, key_spans = (x, None) if keys is None else keys
         q, k, v = (
             linear(y).unflatten(-1, (self.num_heads, -1))
@@ -78,7 +79,7 @@ class Mlp(nn.Module):
         return out
 
 
-class EncoderLayer(nn.Module):
+class EncoderLayer(Block):
     """Attention and feed-forward behind norms; all positions of a document see each other."""
 
     def __init__(self, width: int, num_heads: int, mlp_dim: int, eps: float) -> None:
@@ -90,6 +91,9 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor, spans: Spans, turn: Tensor | None = None) -> Tensor:
         """[T, C] -> [T, C]."""
+        return recomputed(self.recompute, self._body, x, spans, turn)
+
+    def _body(self, x: Tensor, spans: Spans, turn: Tensor | None) -> Tensor:
         x = x + self.attn(self.attn_norm(x), spans, turn=turn)
         out: Tensor = x + self.ffn(self.ffn_norm(x))
         return out

@@ -44,7 +44,7 @@ class Experts(nn.Module):
 
     def forward(self, rows: Tensor, ends: Tensor) -> Tensor:
         """Rows [N, C] sorted by expert; `ends` [E] int32 is where each expert's rows end."""
-        # Cast before they are joined: what is moved, and kept for the backward pass, is half as big.
+        # Cast before they are joined: half of it is moved, and kept for the backward pass.
         gate, up, down = (to_compute(weight) for weight in (self.gate, self.up, self.down))
         both = grouped_linear(to_compute(rows), torch.cat((gate, up), dim=1), ends)
         gate, up = both.chunk(2, dim=-1)
@@ -119,22 +119,34 @@ class Moe(nn.Module):
         self.keeps_scores = False
         self.last_scores: Tensor | None = None
 
-    def route(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Experts of each token and their weights, both [T, k]; in float32 whatever x is."""
+    def route(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Experts of each token and their weights, both [T, k], and the scores [T, E] of all.
+
+        In float32 whatever x is.
+        """
         with torch.autocast(x.device.type, enabled=False):
             scores = functional.linear(x.float(), self.router.weight.float()).sigmoid()
-            self.last_scores = scores if self.keeps_scores else None
             choice = self.pinned
             if choice is None:
                 choice = (scores.detach() + self.router_bias).topk(self.top_k, sorted=False).indices
             weights = scores.gather(1, choice)
             total = weights.sum(-1, keepdim=True) + 1e-20  # as DeepSeek-V3 guards it
-            return choice, weights * (self.routed_scaling / total)
+            return choice, weights * (self.routed_scaling / total), scores
 
     def forward(self, x: Tensor) -> Tensor:
         """[T, C] -> [T, C]."""
-        choice, weights = self.route(x)
+        out, choice, scores = self.routed(x)
+        self.note(choice, scores)
+        return out
+
+    def note(self, choice: Tensor, scores: Tensor) -> None:
+        """Keep what the router did; where a layer is recomputed, outside of it."""
         self.last_choice = choice.detach()
+        self.last_scores = scores if self.keeps_scores else None
+
+    def routed(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """[T, C] -> [T, C], the choice [T, k] and its scores [T, E]; changes nothing."""
+        choice, weights, scores = self.route(x)
         slots = choice.flatten()
         by_expert, order = slots.sort(stable=True)
         inverse = torch.empty_like(order)
@@ -144,7 +156,7 @@ class Moe(nn.Module):
         rows = self.experts(spread_rows(x, order, inverse, self.top_k), ends)
         chosen = permute_rows(rows, inverse, order).unflatten(0, (-1, self.top_k))
         out = (chosen * weights.unsqueeze(-1)).sum(1)
-        return out if self.shared is None else out + self.shared(x)
+        return (out if self.shared is None else out + self.shared(x)), choice, scores
 
     @torch.no_grad()
     def count(self, live: Tensor | None) -> None:

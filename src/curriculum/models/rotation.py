@@ -1,10 +1,11 @@
 """Rotary positions: what turns queries and keys, layer by layer, from the plan's own floats
 
     (inv_freq, attention factor) of each layer --fill--> buffer [D, R / 2], which row a layer reads
-    positions [T] --forward--> of each layer (turn [T, 1, R / 2] complex, attention factor)
+    positions [T] --forward--> of each layer (turn [T, 1, R / 2, 2], attention factor)
 
-T packed tokens, H heads, R dimensions of a head that turn, D distinct layers. Pairs are neighbours
-(2i, 2i + 1). Source: arXiv 2104.09864, eq. 34; the attention factor: arXiv 2309.00071, 3.4.
+T packed tokens, H heads, R dimensions of a head that turn, D distinct layers. A turn is cosine and
+sine, in the memory of a complex number. Pairs are neighbours (2i, 2i + 1), or stand half a head
+apart. Source: arXiv 2104.09864, eq. 34; the attention factor: arXiv 2309.00071, 3.4.
 """
 
 from collections.abc import Sequence
@@ -19,9 +20,28 @@ LayerRotation = tuple[Sequence[float], float]
 
 
 def rotate_pairs(x: Tensor, turn: Tensor) -> Tensor:
-    """Turn neighbouring pairs of x [T, H, R] by complex `turn` [T, 1, R / 2], in float32."""
-    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)).contiguous())
-    return torch.view_as_real(pairs * turn).flatten(-2).to(x.dtype)
+    """Turn neighbouring pairs of x [T, H, R] by `turn` [T, 1, R / 2, 2], in float32."""
+    pairs = x.float().unflatten(-1, (-1, 2))
+    if torch.compiler.is_compiling():
+        first, second = pairs.unbind(-1)
+        return torch.stack(_turned(first, second, turn), dim=-1).flatten(-2).to(x.dtype)
+    turned = torch.view_as_complex(pairs.contiguous()) * torch.view_as_complex(turn)
+    return torch.view_as_real(turned).flatten(-2).to(x.dtype)
+
+
+def rotate_halves(x: Tensor, turn: Tensor) -> Tensor:
+    """Turn pairs (i, i + R / 2) of x [T, H, R] by `turn` [T, 1, R / 2, 2], in float32."""
+    first, second = x.float().chunk(2, dim=-1)
+    if torch.compiler.is_compiling():
+        return torch.cat(_turned(first, second, turn), dim=-1).to(x.dtype)
+    turned = torch.complex(first, second) * torch.view_as_complex(turn)
+    return torch.cat((turned.real, turned.imag), dim=-1).to(x.dtype)
+
+
+def _turned(first: Tensor, second: Tensor, turn: Tensor) -> tuple[Tensor, Tensor]:
+    """The complex product written out: a compiler fuses it, and knows no complex numbers."""
+    cosine, sine = turn.unbind(-1)
+    return first * cosine - second * sine, first * sine + second * cosine
 
 
 class Rotation(nn.Module):
@@ -57,14 +77,14 @@ class Rotation(nn.Module):
         self.rows = tuple(found[tuple(inv_freq), factor] for inv_freq, factor in layers)
 
     def forward(self, positions: Tensor) -> list[tuple[Tensor, float]]:
-        """Return, for each layer, the turn of each position [T, 1, R / 2], and its factor."""
+        """Return, for each layer, the turn of each position [T, 1, R / 2, 2], and its factor."""
         if not self.rows:
             raise RuntimeError("the decoder has no RoPE: call set_rope first")
         turns = []
         for speeds in self.inv_freq:
             angles = positions.double().unsqueeze(1) * speeds
             turn = torch.polar(torch.ones_like(angles), angles).to(torch.complex64).unsqueeze(1)
-            turns.append(turn)
+            turns.append(torch.view_as_real(turn))
         return [(turns[row], self.attention_factors[row]) for row in self.rows]
 
     def by_layer(self) -> list[tuple[list[float], float]]:

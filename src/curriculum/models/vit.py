@@ -44,7 +44,7 @@ class Vit(nn.Module):
         turn = None
         if base is not None:
             turn = torch.cat([rope_2d(*grid, head_dim, base) for grid in grids])
-            turn = turn.to(patches.device).unsqueeze(1)
+            turn = torch.view_as_real(turn.to(patches.device).unsqueeze(1))
         x = self.embed(patches) + self.positions_of(grids)
         for layer in self.layers:
             x = layer(x, spans, turn)
