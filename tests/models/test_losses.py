@@ -128,7 +128,7 @@ class Largest(TorchDispatchMode):
     """Notes the numbers in the largest tensor that any operation gives back."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.numbers = 0
 
     def __torch_dispatch__(
@@ -146,7 +146,8 @@ def largest(loss_of: Any, length: int, vocab: int) -> int:
     hidden = torch.empty(length, 16, device="meta", requires_grad=True)
     head = torch.empty(vocab, 16, device="meta", requires_grad=True)
     targets = torch.empty(length, dtype=torch.int64, device="meta")
-    with Largest() as seen:
+    seen = Largest()
+    with seen:
         loss_of(hidden, head, targets).backward()
     assert hidden.grad is not None
     assert head.grad is not None
@@ -197,7 +198,7 @@ def test_under_autocast_products_are_in_bf16_and_gradients_close(weighted: bool)
     results = []
     for half in (False, True):
         hidden, head = randn(64, 8), randn(97, 8, seed=1)
-        with torch.autocast("cpu", torch.bfloat16, enabled=half), Products():
+        with torch.autocast("cpu", torch.bfloat16, enabled=half), Products():  # type: ignore[no-untyped-call]
             loss = next_token_loss(hidden, head, targets, weights=weights)
             loss = (loss + z_loss(hidden, head, weights=weights) * 0.1) / 77
         assert loss.dtype == torch.float32

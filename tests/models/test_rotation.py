@@ -47,7 +47,8 @@ def test_layers_that_turn_alike_share_a_row() -> None:
     assert rotation.by_layer() == layers
     turns = rotation(torch.tensor([0, 2]))
     assert [factor for _, factor in turns] == [1.0, 1.0, 1.0, 1.25]
-    torch.testing.assert_close(torch.view_as_complex(turns[1][0]).angle()[1, 0], torch.tensor([0.5, 0.25]))
+    angles = torch.view_as_complex(turns[1][0]).angle()[1, 0]
+    torch.testing.assert_close(angles, torch.tensor([0.5, 0.25]))
     assert turns[0][0] is turns[2][0]
 
 

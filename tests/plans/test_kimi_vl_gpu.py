@@ -174,7 +174,7 @@ def test_tiny_sizes_keep_every_mechanism(plan: Plan, tiny: Plan) -> None:
 
 
 def test_every_stage_of_it_takes_two_steps_on_a_cpu(tiny: Plan, data: Path) -> None:
-    timed = dry_run_plan(tiny, Launch(data=data, device="cpu"), Console())
+    _, timed = dry_run_plan(tiny, Launch(data=data, device="cpu"), Console())
     names = ["text", "vit-coca", "vit-align", "joint", "cooldown", "long-32k", "long-128k"]
     assert [t.name for t in timed] == names
     assert all(len(t.losses) == 2 for t in timed)

@@ -268,7 +268,7 @@ def test_one_stage_after_the_other_composes_what_has_its_parents(
 
 def test_a_dry_run_walks_averages_too(data: Path) -> None:
     launch = Launch(data=data, device="cpu", threads=1)
-    timed = dry_run_plan(soup_plan(), launch, Quiet())
+    _, timed = dry_run_plan(soup_plan(), launch, Quiet())
     assert [t.name for t in timed] == ["text", "a", "b", "after"]
     assert timed[-1].init == {"llm": "soup@0"}
 

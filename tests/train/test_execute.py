@@ -100,8 +100,10 @@ def test_a_gate_is_said_where_its_stage_ends(data: Path, tmp_path: Path) -> None
 
 def test_a_dry_run_opens_the_data_and_writes_nothing(data: Path) -> None:
     before = sorted(data.rglob("*"))
-    timed = dry_run_plan(world_plan(), Launch(data=data, device="cpu", threads=1), Quiet())
+    launch = Launch(data=data, device="cpu", threads=1)
+    machine, timed = dry_run_plan(world_plan(), launch, Quiet())
     assert len(timed) == 5
+    assert {"layers as written", "recomputation none", "packed by a thread"} < {*machine.values()}
     assert sorted(data.rglob("*")) == before
 
 

@@ -24,6 +24,7 @@ from curriculum.lock import with_digests, write_lock
 from curriculum.models.batch import TorchBatch, to_torch
 from curriculum.plan import Now, Plan, Stage, Start
 from curriculum.train import groups, handover, loop, optimizer, step
+from curriculum.train.arrival import Arriving
 from curriculum.train.audit import Report, audit
 from curriculum.train.checkpoint import checkpoint_path
 from curriculum.train.console import Console
@@ -99,7 +100,7 @@ class Here:
         self.place = ("", -1)
         original = loop.step_of_plan
 
-        def watched(crew: Any, now: Any, drawn: Drawn) -> Any:
+        def watched(crew: Any, now: Any, drawn: Drawn, batches: Any) -> Any:
             self.place = (now.stage.name, now.step)
             return original(crew, now, drawn)
 
@@ -333,9 +334,9 @@ def stepped_otherwise(monkeypatch: pytest.MonkeyPatch, place: tuple[str, int], t
     """Let the trainer do one step another number of times."""
     original = loop._StageRun._step
 
-    def step(self: loop._StageRun, step: int, drawn: Drawn) -> None:
+    def step(self: loop._StageRun, step: int, arriving: Arriving) -> None:
         for _ in range(times if (self.stage.name, step) == place else 1):
-            original(self, step, drawn)
+            original(self, step, arriving)
 
     monkeypatch.setattr(loop._StageRun, "_step", step)
 

@@ -28,6 +28,14 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+class Recompute(StrEnum):
+    """What layers make again in the backward pass rather than keep."""
+
+    NONE = "none"
+    SELECTIVE = "selective"
+    FULL = "full"
+
+
 class Precision(StrEnum):
     """In what it is computed; parameters and sums are fp32 in both."""
 
@@ -67,6 +75,19 @@ def command(
     ] = None,
     micro_batch: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Sequences computed at once.")
+    ] = None,
+    compile: Annotated[
+        bool | None,
+        typer.Option(
+            "--compile/--no-compile", help="Compile each layer; if not said, on CUDA alone."
+        ),
+    ] = None,
+    recompute: Annotated[
+        Recompute, typer.Option(help="What layers make again: saves memory, costs time.")
+    ] = Recompute.NONE,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, max=64, metavar="N", help="Processes that pack data; 0: a thread."),
     ] = None,
     checkpoint_every: Annotated[
         int, typer.Option(min=1, metavar="N", help="Steps between two checkpoints.")
@@ -109,16 +130,20 @@ def command(
         threads=threads or launches.default_threads(),
         evaluates=evaluate,
         deterministic=deterministic,
+        compiles=compile,
+        recompute=recompute.value,
+        workers=workers,
     )
     console = Console(every_s=launch.log_every_s)
     warnings = [finding for finding in findings if finding.severity is not Severity.INFO]
     if warnings and format is Format.TEXT:
         console.say(text_of(warnings).rstrip())
     if run is None or dry_run:
-        timed = dry_run_plan(plan, launch, console)
-        document: dict[str, Any] = {"plan": plan.name, "stages": [asdict(t) for t in timed]}
-        gates = (gate_line(plan, one) for one in plan.stages)
-        text = "\n".join([*table(timed), *(line for line in gates if line is not None)])
+        machine, timed = dry_run_plan(plan, launch, console)
+        stages = [asdict(t) for t in timed]
+        document: dict[str, Any] = {"plan": plan.name, "machine": machine, "stages": stages}
+        gates = [line for one in plan.stages if (line := gate_line(plan, one)) is not None]
+        text = "\n".join((", ".join(machine.values()), "", *table(timed), *gates))
     else:
         stop = None
         if stop_at is not None:

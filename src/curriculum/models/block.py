@@ -39,6 +39,10 @@ KEPT = frozenset(
 )
 """What selective recomputation keeps the results of; attention, an operator of ours, is another."""
 
+GRAPHS = 64
+"""Of one sort of layer: with and without experts, with and without gradient, of few sizes. Torch
+would leave off at 8 and go on without, and nobody would see it."""
+
 
 class Block(nn.Module):
     """One layer of a stack: what is recomputed in one go, and compiled in one piece."""
@@ -52,6 +56,10 @@ def set_blocks(module: nn.Module, recompute: Recompute, compiles: bool) -> None:
     Equal layers share what is compiled: it takes the time of one. A graph holds the recomputation
     in it, so that the compiler may fuse what is made again.
     """
+    if compiles:
+        import torch._dynamo  # takes a second, which a run without it need not spend
+
+        torch._dynamo.config.recompile_limit = GRAPHS
     for block in module.modules():
         if isinstance(block, Block):
             block.recompute = recompute

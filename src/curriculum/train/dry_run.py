@@ -44,7 +44,7 @@ def dry_run(job: Job) -> list[Timed]:
 def _stage(job: Job, stage: Stage, shelf: MemoryShelf) -> Timed:
     say = job.console.say
     assembly = assemble(job.plan, stage, shelf, job.launch.data, job.device, say)
-    crew = assembly.crew(job.device, job.launch.precision)
+    crew = job.crew(assembly)
     meter = Meter(assembly.modules, assembly.optimizer)
     make = drawer(job, stage)
     losses, seconds, tokens = [], [], 0

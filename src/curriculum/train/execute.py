@@ -5,7 +5,7 @@ plan + lock text + launch --> RunDir (new, or resumed and rewound) --> train -->
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from curriculum.train.rundir import LOCK, RunDir, read_text
 from curriculum.train.summary import summarise
 
 FP32_BYTES = 4
+PACKING = "packing"  # the one fact of a machine that changes no digit
 EVEN = 8  # numbers of bf16 in 16 bytes
 
 
@@ -60,7 +61,7 @@ def run_plan(request: Request, console: Console, decode: Decode = str) -> dict[s
     if not stages and plan.composed_stage(request.only) is None:
         names = ", ".join(stage.name for stage in plan.all_stages)
         raise RunError(f"--stage {request.only}: no such stage; there are {names}")
-    machine = {**_machine(job), "attention": "; ".join(kernels)}
+    machine = _machine(job, kernels)
     manifest = _manifest(plan, launch, job.sources, machine)
     with _opened(request, manifest) as run:
         if request.resume:
@@ -78,12 +79,17 @@ def run_plan(request: Request, console: Console, decode: Decode = str) -> dict[s
         return summary
 
 
-def dry_run_plan(plan: Plan, launch: Launch, console: Console) -> list[Timed]:
-    """Build every stage, walk every hand-over and time two steps of each; nothing is written."""
+def dry_run_plan(
+    plan: Plan, launch: Launch, console: Console
+) -> tuple[dict[str, str], list[Timed]]:
+    """Build every stage, walk every hand-over and time two steps of each; nothing is written.
+
+    Return how a run would be run here, and what was found of each stage.
+    """
     job = _job(plan, launch, console, str)
-    _kernels(job)
+    kernels = _kernels(job)
     try:
-        return dry_run(job)
+        return _machine(job, kernels), dry_run(job)
     finally:
         console.close()
 
@@ -91,6 +97,7 @@ def dry_run_plan(plan: Plan, launch: Launch, console: Console) -> list[Timed]:
 def _job(plan: Plan, launch: Launch, console: Console, decode: Decode) -> Job:
     refuse_unable(plan)
     _require_even_experts(plan, launch)
+    _require_traceable(plan, launch)
     device = start(launch)
     _require_memory(plan, device)
     return Job(plan, launch, device, open_data(plan, plan.stages, launch.data), decode, console)
@@ -111,6 +118,17 @@ def _require_even_experts(plan: Plan, launch: Launch) -> None:
                         f"stage `{stage.name}`: `{name}` has {what} {width}; in bf16 experts "
                         f"take multiples of {EVEN}: change it, or say --precision fp32"
                     )
+
+
+def _require_traceable(plan: Plan, launch: Launch) -> None:
+    """Refuse to compile what cannot be traced: the grouped product is known in bf16 alone."""
+    if launch.compiles and launch.precision == "fp32":
+        for name, module in plan.modules.items():
+            if isinstance(module.shape, DecoderShape):
+                raise RunError(
+                    f"--compile: `{name}` has experts, which compile in bf16 alone; say "
+                    "--precision bf16, or leave --compile away"
+                )
 
 
 def _require_memory(plan: Plan, device: torch.device) -> None:
@@ -143,7 +161,7 @@ def _opened(request: Request, manifest: Mapping[str, Any]) -> RunDir:
     return RunDir.open_new(request.run, request.lock_text, manifest)
 
 
-def _machine(job: Job) -> dict[str, Any]:
+def _machine(job: Job, kernels: Sequence[str]) -> dict[str, str]:
     threads = f"{job.launch.threads} thread" + ("s" if job.launch.threads > 1 else "")
     is_cuda = job.device.type == "cuda"
     return {
@@ -151,7 +169,17 @@ def _machine(job: Job) -> dict[str, Any]:
         "threads": threads,
         "precision": job.launch.precision,
         "torch": f"torch {torch.__version__}",
+        "layers": "layers compiled" if job.compiles else "layers as written",
+        "recompute": f"recomputation {job.launch.recompute}",
+        PACKING: f"packed by {_packed_by(job.workers)}",
+        "attention": "; ".join(kernels),
     }
+
+
+def _packed_by(workers: int) -> str:
+    if not workers:
+        return "a thread"
+    return "1 process" if workers == 1 else f"{workers} processes"
 
 
 def _manifest(
@@ -172,9 +200,11 @@ def _manifest(
 def _say_differences(
     began: Mapping[str, Any], machine: Mapping[str, Any], console: Console
 ) -> None:
-    differing = [f"{began[k]}, now {v}" for k, v in machine.items() if began.get(k, v) != v]
-    if differing:
+    changed = {k: f"{began[k]}, now {v}" for k, v in machine.items() if began.get(k, v) != v}
+    if packing := changed.pop(PACKING, None):
+        console.say(f"the run was begun with data {packing}: they are the same")
+    if changed:
         console.say(
-            f"the run was begun with {'; '.join(differing)}: its losses may differ in their last "
-            "digits from those of a run that was never stopped"
+            f"the run was begun with {'; '.join(changed.values())}: its losses may differ in their "
+            "last digits from those of a run that was never stopped"
         )

@@ -1,6 +1,6 @@
 """What a stage reads: its sources, on from where its ancestors left them, as arrays"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +14,7 @@ from curriculum.errors import RunError
 from curriculum.models.dense_shape import DenseDecoderShape
 from curriculum.models.shapes import CaptionerShape, DecoderShape, TextTowerShape, VitShape
 from curriculum.plan import Plan, Stage
+from curriculum.train.launch import Launch
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,18 @@ class Drawn:
     drawn_hash: str
 
 
-def open_data(plan: Plan, stages: Sequence[Stage], data: Path) -> dict[str, Source]:
-    """Open what some stages draw from; RunError says how to get what is missing."""
+def open_data(
+    plan: Plan, stages: Sequence[Stage], data: Path, *, verify: bool = True
+) -> dict[str, Source]:
+    """Open what some stages draw from; RunError says how to get what is missing.
+
+    Without `verify` the arrays are not held against their fingerprints, which reads all of them.
+    """
     found: dict[str, Source] = {}
     for name in sorted({name for stage in stages for name in stage.mixture.sources}):
         try:
-            source = _part(plan, name, open_source(data / (plan.sources[name].path or name)))
+            folder = data / (plan.sources[name].path or name)
+            source = _part(plan, name, open_source(folder, verify=verify))
         except DataError as error:
             raise RunError(
                 f"{error}; the laptop plan's data are made by "
@@ -105,6 +112,19 @@ def draw(reader: StageReader, step: int, micro_batch_seqs: int) -> Drawn:
     cuts = [*range(0, len(rows), micro_batch_seqs), len(rows)]
     packed = tuple(reader.pack(rows[start:end]) for start, end in pairwise(cuts))
     return Drawn(packed, reader.drawn_hash(rows))
+
+
+def drawing(
+    plan: Plan, stage: Stage, sources: Mapping[str, Source], launch: Launch, device: str
+) -> Callable[[int], Drawn]:
+    """Return what makes the arrays of any step of a stage, cut as the launch says."""
+    reader = open_reader(plan, stage, sources)
+
+    def make(step: int) -> Drawn:
+        now = stage.at(step)
+        return draw(reader, step, launch.micro_batch(device, now.batch_seqs, now.seq_len))
+
+    return make
 
 
 def histories(plan: Plan, stage: Stage) -> dict[str, list[Reads]]:

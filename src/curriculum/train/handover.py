@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from curriculum.errors import RunError
+from curriculum.models.block import Recompute, set_blocks
 from curriculum.models.decoder import Decoder
 from curriculum.models.dense_shape import DenseDecoderShape
 from curriculum.models.shapes import DecoderShape
@@ -106,8 +107,16 @@ class Assembly:
         """The modules by kind, as the forward pass takes them."""
         return {self.kinds[name]: module for name, module in self.modules.items()}
 
-    def crew(self, device: torch.device, precision: str) -> Crew:
-        """What a step needs of it."""
+    def crew(
+        self,
+        device: torch.device,
+        precision: str,
+        recompute: Recompute = "none",
+        compiles: bool = False,
+    ) -> Crew:
+        """What a step needs of it; its layers are recomputed and compiled as is said."""
+        for module in self.modules.values():
+            set_blocks(module, recompute, compiles)
         return Crew(self.by_kind, self.optimizer, device, precision)
 
     def weights(self) -> Tensors:

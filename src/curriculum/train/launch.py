@@ -17,6 +17,8 @@ from curriculum.errors import RunError
 if TYPE_CHECKING:
     import torch
 
+    from curriculum.models.block import Recompute
+
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["fp32", "bf16"]
 
@@ -49,6 +51,9 @@ class Launch:
     log_every_s: float = 10.0
     evaluates: bool = True
     deterministic: bool = False  # on a GPU too; a CPU always is
+    compiles: bool | None = None  # each layer; None: where that pays
+    recompute: "Recompute" = "none"  # of what layers would keep for the backward pass
+    workers: int | None = None  # processes that make arrays; 0: a thread; None: by device and cores
 
     def micro_batch(self, device: str, batch_seqs: int, seq_len: int) -> int:
         """Return the sequences of one micro-batch.
@@ -64,11 +69,44 @@ class Launch:
             return min(self.micro_batch_seqs, batch_seqs)
         return max(1, min(batch_seqs, MICRO_BATCH_TOKENS[device] // seq_len))
 
+    def compiles_on(self, device: str, has_experts: bool) -> bool:
+        """Say whether layers are compiled: on CUDA, unless it was said.
+
+        On a CPU it takes longer than short stages gain. Experts are traced in bf16 alone.
+
+        >>> Launch(Path("data"), precision="bf16").compiles_on("cuda", has_experts=True)
+        True
+        >>> Launch(Path("data")).compiles_on("cpu", has_experts=False)
+        False
+        """
+        if self.compiles is not None:
+            return self.compiles
+        return device == "cuda" and not (has_experts and self.precision == "fp32")
+
+    def workers_on(self, device: str) -> int:
+        """Return the processes that make the arrays of steps; 0 is a thread of the trainer's own.
+
+        A GPU leaves the cores free, and one thread shares its interpreter with the trainer. On a
+        CPU another process would take from the cores that compute.
+
+        >>> Launch(Path("data")).workers_on("cpu")
+        0
+        >>> Launch(Path("data"), workers=3).workers_on("cpu")
+        3
+        """
+        if self.workers is not None:
+            return self.workers
+        return min(4, cores() // 4) if device == "cuda" else 0
+
 
 def default_threads() -> int:
     """Return two threads, or one where there is one core: small models gain nothing from more."""
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return min(2, cores)
+    return min(2, cores())
+
+
+def cores() -> int:
+    """Return the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def prepare_environment(environment: MutableMapping[str, str] | None = None) -> None:

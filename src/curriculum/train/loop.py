@@ -1,14 +1,15 @@
 """The loop: every stage in the plan's order, every step as `stage.at(step)` says
 
     position of the run --> assemble or reassemble --> for step in range(first, stage.steps):
-        arrays of the step (made ahead in a thread) --> take_step --> ledger, metrics, console
+        arrays of the step (made and brought ahead) --> take_step --> ledger, metrics, console
         due? --> sync the ledger, save, prune                 signal? --> save, stop
 
 The only state of a run is which step comes next; what a step does is asked of the plan every time.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,17 +18,22 @@ import torch
 from curriculum.data.loader import prefetched
 from curriculum.data.store import Source
 from curriculum.errors import RunError, StoppedError
+from curriculum.models.batch import TorchBatch
+from curriculum.models.shapes import DecoderShape
 from curriculum.plan import Now, Plan, Stage
 from curriculum.train import checkpoint
+from curriculum.train.arrival import Arriving, bringer
 from curriculum.train.composing import compose_ready, require_composed
 from curriculum.train.console import Console, Progress
 from curriculum.train.evaluate import Decode, evaluate, held_out
-from curriculum.train.feed import Drawn, draw, open_reader
+from curriculum.train.feed import Drawn, drawing
+from curriculum.train.garbage import quiet_garbage
 from curriculum.train.gates import gate_line
 from curriculum.train.handover import Assembly, RunShelf, assemble, reassemble
 from curriculum.train.launch import Launch
 from curriculum.train.ledger import LedgerLine
 from curriculum.train.measure import Meter
+from curriculum.train.packers import Packers
 from curriculum.train.position import Position, next_step
 from curriculum.train.rundir import RunDir
 from curriculum.train.signals import Signals
@@ -47,6 +53,32 @@ class Job:
     decode: Decode
     console: Console
 
+    @property
+    def compiles(self) -> bool:
+        """Whether layers are compiled."""
+        shapes = [module.shape for module in self.plan.modules.values()]
+        has_experts = any(isinstance(shape, DecoderShape) for shape in shapes)
+        return self.launch.compiles_on(self.device.type, has_experts)
+
+    @property
+    def workers(self) -> int:
+        """How many processes make the arrays; 0: a thread does."""
+        return self.launch.workers_on(self.device.type)
+
+    def crew(self, assembly: Assembly) -> Crew:
+        """What the steps of a stage need, as this launch runs them."""
+        launch = self.launch
+        return assembly.crew(self.device, launch.precision, launch.recompute, self.compiles)
+
+
+@dataclass(frozen=True, slots=True)
+class _Aids:
+    """What is there for as long as a run is: who listens, who packs, who tidies up."""
+
+    signals: Signals
+    packers: Packers | None
+    tidy: Callable[[int], None]
+
 
 def train(job: Job, run: RunDir, only: str | None = None, stop_at: Position | None = None) -> None:
     """Run the plan's stages, or one of them, on from the run's checkpoints.
@@ -54,7 +86,8 @@ def train(job: Job, run: RunDir, only: str | None = None, stop_at: Position | No
     With `stop_at` up to there, with a checkpoint. StoppedError after SIGINT or SIGTERM, RunError
     where a hand-over or a step cannot be done.
     """
-    with Signals() as signals:
+    with Signals() as signals, _packers(job) as packers, quiet_garbage() as tidy:
+        aids = _Aids(signals, packers, tidy)
         for stage in job.plan.stages:
             if only is not None and stage.name != only:
                 continue
@@ -63,7 +96,7 @@ def train(job: Job, run: RunDir, only: str | None = None, stop_at: Position | No
             first = next_step(run.checkpoints, stage)
             _compose(job, run)
             if first < end:
-                _StageRun(job, run, stage, first, signals).go(end)
+                _StageRun(job, run, stage, first, aids).go(end)
                 if end == stage.steps and (gate := gate_line(job.plan, stage)) is not None:
                     job.console.say(gate)
             if stops_here:
@@ -77,7 +110,15 @@ def _compose(job: Job, run: RunDir) -> None:
     compose_ready(job.plan, run.checkpoints, job.launch.data, job.console.say)
 
 
-def step_of_plan(crew: Crew, now: Now, drawn: Drawn) -> StepLosses:
+def _packers(job: Job) -> AbstractContextManager[Packers | None]:
+    if not job.workers:
+        return nullcontext()
+    return Packers(job.plan, job.launch, job.device.type, job.workers)
+
+
+def step_of_plan(
+    crew: Crew, now: Now, drawn: Drawn, batches: Sequence[TorchBatch] | None = None
+) -> StepLosses:
     """Do the step that the plan says, on the arrays that were drawn for it."""
     if changing := changing_values(now):
         crew.optimizer.set_values(changing)
@@ -89,6 +130,7 @@ def step_of_plan(crew: Crew, now: Now, drawn: Drawn) -> StepLosses:
         router_bias_rate(now),
         f"stage `{now.stage.name}`, step {now.step}",
         {term: rule.reduce for term, rule in now.stage.loss_rules.items()},
+        batches,
     )
 
 
@@ -108,14 +150,7 @@ def router_bias_rate(now: Now) -> float | None:
 
 def drawer(job: Job, stage: Stage) -> Callable[[int], Drawn]:
     """Return what makes the arrays of any step of a stage."""
-    reader = open_reader(job.plan, stage, job.sources)
-
-    def make(step: int) -> Drawn:
-        now = stage.at(step)
-        size = job.launch.micro_batch(job.device.type, now.batch_seqs, now.seq_len)
-        return draw(reader, step, size)
-
-    return make
+    return drawing(job.plan, stage, job.sources, job.launch, job.device.type)
 
 
 def kept_always(plan: Plan) -> set[tuple[str, int]]:
@@ -136,11 +171,10 @@ def known(values: Mapping[str, float | None]) -> dict[str, float]:
 class _StageRun:
     """One stage under way, from step `first` on."""
 
-    def __init__(self, job: Job, run: RunDir, stage: Stage, first: int, signals: Signals) -> None:
-        self.job, self.run, self.stage, self.first, self.signals = job, run, stage, first, signals
-        self.drawn = drawer(job, stage)
+    def __init__(self, job: Job, run: RunDir, stage: Stage, first: int, aids: _Aids) -> None:
+        self.job, self.run, self.stage, self.first, self.aids = job, run, stage, first, aids
         self.assembly = self._assembled(RunShelf(run.checkpoints))
-        self.crew = self.assembly.crew(job.device, job.launch.precision)
+        self.crew = job.crew(self.assembly)
         self.meter = Meter(self.assembly.modules, self.assembly.optimizer)
         self.always = kept_always(job.plan)
         self.recent: list[tuple[int, float]] = []  # tokens and seconds of the last steps
@@ -151,13 +185,16 @@ class _StageRun:
         steps = range(self.first, end)
         if self.first == 0 and (self.stage.name, 0) in self.always:
             self._save(0)
-        with prefetched(self.drawn, steps) as coming:
-            for step, drawn in zip(steps, coming, strict=True):
-                self._step(step, drawn)
+        packers = self.aids.packers
+        make = packers.maker(self.stage, steps) if packers else drawer(self.job, self.stage)
+        with prefetched(bringer(make, self.job.device), steps) as coming:
+            for step, arriving in zip(steps, coming, strict=True):
+                self._step(step, arriving)
+                self.aids.tidy(step)
                 done = step + 1
                 if done == self.stage.steps:
                     self._evaluate()
-                stopped = self.signals.received
+                stopped = self.aids.signals.received
                 if done == end or stopped or self._is_due(done):
                     self._save(done)
                 if stopped:
@@ -173,11 +210,11 @@ class _StageRun:
             return reassemble(job.plan, stage, self.first, shelf, job.device)
         return assemble(job.plan, stage, shelf, job.launch.data, job.device, job.console.say)
 
-    def _step(self, step: int, drawn: Drawn) -> None:
-        now = self.stage.at(step)
+    def _step(self, step: int, arriving: Arriving) -> None:
+        now, drawn = self.stage.at(step), arriving.drawn
         self.meter.begin()
         try:
-            losses = step_of_plan(self.crew, now, drawn)
+            losses = step_of_plan(self.crew, now, drawn, arriving.arrived())
         except NotFiniteError as error:
             self._metric(step, {"event": "not_finite", "message": str(error)})
             self.run.sync()
@@ -233,7 +270,9 @@ class _StageRun:
         shares = {name: source.holdout for name, source in job.plan.sources.items()}
         held = held_out(job.sources, shares)
         seq_len = self.stage.at(self.stage.steps).seq_len
-        found = evaluate(self.crew.by_kind, held, seq_len, job.decode, job.device)
+        # Once, and of other sizes at every document: that is not worth a graph.
+        with torch.compiler.set_stance("force_eager") if job.compiles else nullcontext():
+            found = evaluate(self.crew.by_kind, held, seq_len, job.decode, job.device)
         self._timed("evaluation", self.stage.steps - 1, found)
 
     def _save(self, done: int) -> None:

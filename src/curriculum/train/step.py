@@ -67,14 +67,17 @@ def take_step(
     router_bias_rate: float | None,
     where: str,
     reduce: Mapping[str, str] = MappingProxyType({}),
+    batches: Sequence[TorchBatch] | None = None,
 ) -> StepLosses:
     """Do one optimizer step; `where` names stage and step in errors.
 
     `router_bias_rate` is None where no experts are trained; `reduce` holds the terms that are no
-    mean over tokens (`objective.py`). NotFiniteError stops before the update.
+    mean over tokens (`objective.py`); `batches` are the micro-batches where they are on the device
+    already. NotFiniteError stops before the update.
     """
     weights = dict(sorted(weights.items()))  # sums in one order, whoever made the mapping
-    batches = [to_torch(packed, crew.device) for packed in micro_batches]
+    if batches is None:
+        batches = [to_torch(packed, crew.device) for packed in micro_batches]
     counts = {
         term: fsum(count_of(batch, term, reduce.get(term, "tokens")) for batch in batches)
         for term in weights
