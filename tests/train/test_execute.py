@@ -98,6 +98,49 @@ def test_a_gate_is_said_where_its_stage_ends(data: Path, tmp_path: Path) -> None
     assert said(resume=True, only="text") == []  # it is over, and was said
 
 
+def test_neither_workers_nor_recomputation_change_a_byte_of_the_ledger(
+    data: Path, tmp_path: Path
+) -> None:
+    ledgers = []
+    for name, launch in (
+        ("plain", Launch(data=data, device="cpu", evaluates=False)),
+        ("workers", Launch(data=data, device="cpu", evaluates=False, workers=2, recompute="full")),
+        ("part", Launch(data=data, device="cpu", evaluates=False, recompute="selective")),
+    ):
+        run, plan = tmp_path / name, world_plan()
+        run_plan(Request(plan, write_lock(plan), launch, run), Quiet())
+        ledgers.append((run / "ledger.jsonl").read_bytes())
+    assert ledgers[0] == ledgers[1] == ledgers[2]
+
+
+def test_how_layers_run_and_who_packs_is_in_the_manifest_and_told_where_it_changes(
+    data: Path, tmp_path: Path
+) -> None:
+    go(data, tmp_path / "run", stop_at=STOP)
+    machine = read_manifest(tmp_path / "run")["machine"]
+    assert machine["layers"] == "layers as written"
+    assert machine["recompute"] == "recomputation none"
+    assert machine["packing"] == "packed by a thread"
+    plan, console = world_plan(), Quiet()
+    launch = Launch(data=data, device="cpu", threads=1, workers=1, recompute="selective")
+    request = Request(plan, write_lock(plan), launch, tmp_path / "run", resume=True, stop_at=STOP)
+    run_plan(request, console)
+    assert console.said[:2] == [
+        "the run was begun with data packed by a thread, now packed by 1 process: they are the "
+        "same",
+        "the run was begun with recomputation none, now recomputation selective: its losses may "
+        "differ in their last digits from those of a run that was never stopped",
+    ]
+
+
+def test_experts_are_not_compiled_in_fp32(data: Path) -> None:
+    launch = Launch(data=data, device="cpu", compiles=True)
+    with pytest.raises(
+        RunError, match=r"--compile: `llm` has experts, which compile in bf16 alone; say --prec"
+    ):
+        dry_run_plan(world_plan(), launch, Quiet())
+
+
 def test_a_dry_run_opens_the_data_and_writes_nothing(data: Path) -> None:
     before = sorted(data.rglob("*"))
     launch = Launch(data=data, device="cpu", threads=1)

@@ -12,8 +12,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -48,16 +48,17 @@ class Packers:
         # Paths as they are seen from here, for a worker that finds the program as this one did.
         paths = os.pathsep.join(str(Path(path).resolve()) for path in sys.path)
         environment = {**os.environ, "PYTHONPATH": paths}
-        self._workers = [
-            subprocess.Popen(
-                [sys.executable, "-c", _START],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=environment,
-                process_group=0,  # a terminal's Ctrl-C is for the trainer
-            )
-            for _ in range(count)
-        ]
+        with _signals_blocked():  # and they are in the workers, from their first moment on
+            self._workers = [
+                subprocess.Popen(
+                    [sys.executable, "-c", _START],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    env=environment,
+                    process_group=0,  # a terminal's Ctrl-C is for the trainer
+                )
+                for _ in range(count)
+            ]
         work = _Work(write_lock(plan), launch.data, launch, device)
         for worker in self._workers:
             assert worker.stdin is not None
@@ -127,8 +128,6 @@ class Packers:
 
 def work() -> None:
     """Make the arrays of the steps that stdin asks for, until nobody asks any more."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
     requests = sys.stdin.buffer
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what is printed here is no answer
@@ -153,6 +152,17 @@ def _serve(asked: _Work, requests: IO[bytes], answers: IO[bytes]) -> None:
         except Exception as error:  # it is raised where the step is asked for
             answer = error
         send(answers, answer)
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    )
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_of(worker: subprocess.Popen[bytes]) -> str:
