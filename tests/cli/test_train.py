@@ -31,9 +31,12 @@ def test_a_run_needs_a_folder(lock: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_dry_run_as_json(lock: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert train(lock, "--dry-run", "--format", "json") == 0
+    launch = ("--no-compile", "--recompute", "full", "--workers", "2")
+    assert train(lock, "--dry-run", "--format", "json", *launch) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["format"] == 1
+    said = [document["machine"][what] for what in ("layers", "recompute", "packing")]
+    assert said == ["layers as written", "recomputation full", "packed by 2 processes"]
     assert [s["name"] for s in document["stages"]] == [s.name for s in world_plan().stages]
     assert {f["severity"] for f in document["findings"]} <= {"info", "warning"}
 

@@ -1,13 +1,16 @@
 import json
 from dataclasses import replace
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from curriculum.errors import RunError
 from curriculum.gate import Gate
 from curriculum.lock import write_lock
+from curriculum.models.block import Block
 from curriculum.models.shapes import DecoderShape
 from curriculum.plan import Plan
 from curriculum.train import execute
@@ -131,6 +134,28 @@ def test_how_layers_run_and_who_packs_is_in_the_manifest_and_told_where_it_chang
         "the run was begun with recomputation none, now recomputation selective: its losses may "
         "differ in their last digits from those of a run that was never stopped",
     ]
+
+
+@pytest.mark.e2e
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method.*:DeprecationWarning")
+def test_a_whole_run_in_graphs_is_the_run_without(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All stages, each layer traced whole; the fused code itself is torch's, and slow to make."""
+    losses = []
+    for compiles in (False, True):
+        compile_whole = partialmethod(torch.nn.Module.compile, backend="aot_eager", fullgraph=True)
+        monkeypatch.setattr(Block, "compile", compile_whole)
+        launch = Launch(data=data, device="cpu", precision="bf16", compiles=compiles)
+        run, plan = tmp_path / f"run-{compiles}", world_plan()
+        run_plan(Request(plan, write_lock(plan), launch, run), Quiet())
+        lines = [json.loads(line) for line in (run / "ledger.jsonl").read_text().splitlines()]
+        losses.append([line["total"] for line in lines])
+    torch._dynamo.reset()
+    assert len(losses[0]) == sum(stage.steps for stage in world_plan().stages)
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
 
 def test_experts_are_not_compiled_in_fp32(data: Path) -> None:
