@@ -7,6 +7,8 @@ from curriculum.models.presets import shape_of
 from curriculum.models.projector import Projector, merge_order
 from curriculum.models.vlm import build
 
+CPU = torch.device("cpu")
+
 
 def projector() -> Projector:
     shape = shape_of("pixel-shuffle-mlp-proxy", {"vit_hidden": 8, "llm_hidden": 12})
@@ -17,10 +19,10 @@ def projector() -> Projector:
 
 def test_order_of_cells() -> None:
     # 4 x 4 patches: cells row by row, each its four patches row by row; then a 2 x 2 image.
-    assert merge_order([(4, 4), (2, 2)], 2).tolist() == [
+    assert merge_order(((4, 4), (2, 2)), 2, CPU).tolist() == [
         0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15, 16, 17, 18, 19,
     ]  # fmt: skip
-    assert merge_order([], 2).tolist() == []
+    assert merge_order((), 2, CPU).tolist() == []
 
 
 def test_each_cell_reads_its_own_four_patches() -> None:

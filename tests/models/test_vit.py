@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from curriculum.models.patches import layout_of, patch_spans, resizing, rope_2d
 from curriculum.models.presets import shape_of
-from curriculum.models.vit import Vit, patch_spans, resizing, rope_2d
+from curriculum.models.vit import Vit
 from curriculum.models.vlm import build
 
 GRIDS = [(8, 8), (4, 6), (4, 6), (12, 2)]
@@ -61,7 +62,8 @@ def test_resizing_keeps_a_constant() -> None:
 
 
 def test_rope_turns_by_column_and_row() -> None:
-    turn = rope_2d(3, 4, 8, 10_000.0)  # speeds 1 and 10_000^(-1/2) = .01
+    layout = layout_of(((3, 4),), torch.device("cpu"))
+    turn = torch.view_as_complex(rope_2d(layout, 8, 10_000.0))  # speeds 1 and 10_000^(-1/2) = .01
     angles = turn.view(3, 4, 4)[2, 3].angle()
     expected = torch.tensor([3.0, 2.0, 0.03, 0.02])
     torch.testing.assert_close(angles, expected, atol=1e-6, rtol=1e-6)

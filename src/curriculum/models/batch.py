@@ -4,6 +4,7 @@ T positions, P patches of I images, N caption tokens, L positions that bear loss
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -42,21 +43,21 @@ class TorchBatch:
     caption_lens: tuple[int, ...]  # of each caption: its tokens, the last of which bears no loss
 
 
+def to_device(array: NDArray[np.generic], device: torch.device) -> Tensor:
+    """Bring an array to a device; to CUDA through pinned memory, so that the host need not wait."""
+    there = torch.from_numpy(np.ascontiguousarray(array))
+    if device.type == "cuda":
+        return there.pin_memory().to(device, non_blocking=True)
+    return there.to(device)
+
+
 def to_torch(
     packed: Packed, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> TorchBatch:
-    """Bring a packed batch to a device; `dtype` is that of the patches.
-
-    On CUDA arrays go through pinned memory and do not wait.
-    """
+    """Bring a packed batch to a device; `dtype` is that of the patches."""
     device = torch.device(device)
 
-    def bring(array: NDArray[np.generic]) -> Tensor:
-        there = torch.from_numpy(np.ascontiguousarray(array))
-        if device.type == "cuda":
-            return there.pin_memory().to(device, non_blocking=True)
-        return there.to(device)
-
+    bring = partial(to_device, device=device)
     before = np.concatenate([[0], np.cumsum(packed.targets != NO_LOSS)])
     per_doc = np.diff(before[packed.cu_seqlens]) if len(packed.targets) else np.zeros(0, dtype=int)
     has_tokens = len(packed.tokens) > 0

@@ -7,10 +7,13 @@ Source: arXiv 2504.07491, 2.1 (pixel shuffle and MLP); sizes as torchtitan's Kim
 from collections.abc import Sequence
 from functools import lru_cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from curriculum.models.batch import to_device
 from curriculum.models.rows import permute_rows
 from curriculum.models.shapes import ProjectorShape
 
@@ -34,7 +37,7 @@ class Projector(nn.Module):
 
         Cells come image by image, row by row; within a cell patches stand row by row.
         """
-        order = merge_order(tuple(grids), self.merge).to(features.device)
+        order = merge_order(tuple(grids), self.merge, features.device)
         inverse = torch.empty_like(order)
         inverse[order] = torch.arange(len(order), device=order.device)
         cells = permute_rows(self.norm(features), order, inverse)
@@ -43,22 +46,23 @@ class Projector(nn.Module):
         return out
 
 
-def merge_order(grids: Sequence[tuple[int, int]], merge: int) -> Tensor:
-    """Patches [P] in the order of merged cells.
+@lru_cache(maxsize=8)
+def merge_order(grids: tuple[tuple[int, int], ...], merge: int, device: torch.device) -> Tensor:
+    """Patches [P] in the order of merged cells, on a device.
 
-    >>> merge_order([(2, 4)], 2).tolist()
+    >>> merge_order(((2, 4),), 2, torch.device("cpu")).tolist()
     [0, 1, 4, 5, 2, 3, 6, 7]
     """
-    orders, start = [torch.empty(0, dtype=torch.int64)], 0
+    orders, start = [np.empty(0, dtype=np.int64)], 0
     for rows, columns in grids:
         orders.append(_cells(rows, columns, merge) + start)
         start += rows * columns
-    return torch.cat(orders)
+    return to_device(np.concatenate(orders), device)
 
 
 @lru_cache(maxsize=1024)
-def _cells(rows: int, columns: int, merge: int) -> Tensor:
+def _cells(rows: int, columns: int, merge: int) -> NDArray[np.int64]:
     if rows % merge or columns % merge:
         raise ValueError(f"an image of {rows} x {columns} patches cannot be merged by {merge}")
-    grid = torch.arange(rows * columns).view(rows // merge, merge, columns // merge, merge)
-    return grid.transpose(1, 2).flatten()
+    grid = np.arange(rows * columns).reshape(rows // merge, merge, columns // merge, merge)
+    return grid.transpose(0, 2, 1, 3).reshape(-1)

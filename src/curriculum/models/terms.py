@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum
 
-import torch
+import numpy as np
 from torch import Tensor
 
-from curriculum.models.batch import TorchBatch
+from curriculum.models.batch import TorchBatch, to_device
 from curriculum.objective import token_weight
 
 TERMS = ("next_token", "z_loss", "balance", "sequence_balance", "siglip", "caption")
@@ -62,6 +62,6 @@ def weights_of(batch: TorchBatch, term: str, reduce: str) -> Tensor | None:
     if reduce == "tokens":
         return None
     lens = samples(batch, term)
-    repeats = torch.tensor(batch.caption_lens if term == "caption" else lens)
-    each = torch.tensor([token_weight(n, reduce) if n else 0.0 for n in lens])
-    return each.repeat_interleave(repeats).to(batch.targets.device)
+    repeats = batch.caption_lens if term == "caption" else lens
+    each = np.array([token_weight(n, reduce) if n else 0.0 for n in lens], dtype=np.float32)
+    return to_device(np.repeat(each, np.array(repeats, dtype=np.int64)), batch.targets.device)

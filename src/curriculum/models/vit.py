@@ -7,18 +7,16 @@ sees itself only. Source: MoonViT (arXiv 2504.07491, 2.1): the learned grid is r
 interpolation; in RoPE even pairs turn with the column, odd pairs with the row. SigLIP has no RoPE.
 """
 
-from collections.abc import Sequence
-from functools import lru_cache
-from itertools import accumulate
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from curriculum.models.encoder import EncoderLayer, Spans
+from curriculum.models.encoder import EncoderLayer
+from curriculum.models.patches import Grids, layout_of, resizing, rope_2d, taps_of
 from curriculum.models.shapes import VitShape
 
-Grids = Sequence[tuple[int, int]]  # patches of each image: rows, columns
+FEW_SIZES = 16
+"""Sizes of images in a batch up to which each size has its positions made once, by a product."""
 
 
 class Vit(nn.Module):
@@ -39,62 +37,31 @@ class Vit(nn.Module):
 
     def forward(self, patches: Tensor, grids: Grids) -> Tensor:
         """[P, channels * patch * patch] in [-1, 1] -> features [P, C]."""
-        spans = patch_spans(grids, patches.device)
-        head_dim, base = self.shape.head_dim, self.shape.rope_base
-        turn = None
-        if base is not None:
-            turn = torch.cat([rope_2d(*grid, head_dim, base) for grid in grids])
-            turn = torch.view_as_real(turn.to(patches.device).unsqueeze(1))
+        layout = layout_of(tuple(grids), patches.device)
+        base = self.shape.rope_base
+        turn = None if base is None else rope_2d(layout, self.shape.head_dim, base)
         x = self.embed(patches) + self.positions_of(grids)
         for layer in self.layers:
-            x = layer(x, spans, turn)
+            x = layer(x, layout.spans, turn)
         out: Tensor = self.norm(x)
         return out
 
     def positions_of(self, grids: Grids) -> Tensor:
-        """Learned positions of every patch [P, C]; the grid is resized once for each size of image.
+        """Learned positions of every patch [P, C], interpolated to its image's grid.
 
-        Bicubic resizing is linear and separable: two small matrices, whose gradient is a matrix
-        product as well, in a fixed order.
+        Bicubic resizing is linear and separable. Few sizes: each is resized once, by two small
+        matrices, whose gradient is a matrix product as well, in a fixed order. Many: each patch
+        gathers the 16 positions that it reads, all of them in one operation.
         """
-        rows, columns, _ = self.positions.shape
+        rows, columns, hidden = self.positions.shape
+        sizes, device = dict.fromkeys(grids), self.positions.device
+        if len(sizes) > FEW_SIZES:
+            which, weights = taps_of(tuple(grids), rows, columns, device)
+            table = self.positions.view(rows * columns, hidden)
+            return functional.embedding_bag(which, table, per_sample_weights=weights, mode="sum")
         tables = {}
-        for grid in dict.fromkeys(grids):
-            down, across = resizing(rows, grid[0]), resizing(columns, grid[1])
-            down, across = down.to(self.positions.device), across.to(self.positions.device)
+        for grid in sizes:
+            down, across = resizing(rows, grid[0], device), resizing(columns, grid[1], device)
             table = torch.einsum("hr,rkc,wk->hwc", down, self.positions, across)
             tables[grid] = table.flatten(0, 1)
         return torch.cat([tables[grid] for grid in grids])
-
-
-def patch_spans(grids: Grids, device: torch.device) -> Spans:
-    """Where each image's patches begin."""
-    sizes = [rows * columns for rows, columns in grids]
-    starts = torch.tensor([0, *accumulate(sizes)], dtype=torch.int32)
-    return Spans(starts.to(device), max(sizes, default=0))
-
-
-@lru_cache(maxsize=256)
-def resizing(size: int, new_size: int) -> Tensor:
-    """Matrix [new_size, size] of bicubic interpolation along one side; the identity where equal.
-
-    >>> bool((resizing(8, 8) == torch.eye(8)).all())
-    True
-    """
-    unit = torch.eye(size).view(1, 1, size, size)
-    return functional.interpolate(unit, size=(new_size, size), mode="bicubic")[0, 0]
-
-
-@lru_cache(maxsize=256)
-def rope_2d(rows: int, columns: int, head_dim: int, base: float) -> Tensor:
-    """Turns of every patch of one image [rows * columns, head_dim / 2], complex64.
-
-    Speeds are base^(-4i/head_dim), i < head_dim / 4, for both directions.
-    """
-    speeds = base ** (-torch.arange(0, head_dim, 4, dtype=torch.float64) / head_dim)
-    across = torch.outer(torch.arange(columns, dtype=torch.float64), speeds)
-    down = torch.outer(torch.arange(rows, dtype=torch.float64), speeds)
-    size = (rows, columns, len(speeds))
-    angles = torch.stack((across[None].expand(size), down[:, None].expand(size)), dim=-1)
-    angles = angles.reshape(rows * columns, head_dim // 2)
-    return torch.polar(torch.ones_like(angles), angles).to(torch.complex64)

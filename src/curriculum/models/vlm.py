@@ -24,6 +24,7 @@ from curriculum.models.decoder import Decoder
 from curriculum.models.dense_shape import DenseDecoderShape
 from curriculum.models.llm_losses import choices_of, hidden_of, llm_losses, llm_of
 from curriculum.models.losses import next_token_loss, siglip_loss, siglip_share
+from curriculum.models.patches import patch_spans
 from curriculum.models.projector import Projector
 from curriculum.models.shapes import (
     CaptionerShape,
@@ -35,7 +36,7 @@ from curriculum.models.shapes import (
     part_of,
 )
 from curriculum.models.terms import OF_LLM, TermSum, count_of, weights_of
-from curriculum.models.vit import Vit, patch_spans
+from curriculum.models.vit import Vit
 
 
 @dataclass(frozen=True, slots=True)
