@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from curriculum.models.batch import TorchBatch
     from curriculum.train.handover import Assembly
-    from curriculum.train.loop import Job
+    from curriculum.train.job import Job
 
 ROOT = Path(__file__).parents[1]
 STAGES = ("text", "joint")
@@ -86,7 +86,7 @@ def job_of(data: Path, threads: int) -> "Job":
     """Compile the laptop plan, read it back from its lock, and open its data."""
     from curriculum.train.console import Console
     from curriculum.train.feed import open_data
-    from curriculum.train.loop import Job
+    from curriculum.train.job import Job
 
     compiled = compile_file(ROOT / "plans" / "kimi-vl-laptop.yaml")
     if compiled.plan is None:
@@ -113,7 +113,8 @@ def assembled(job: "Job") -> "dict[str, Assembly]":
 def step_s(job: "Job", name: str, assembly: "Assembly", steps: range) -> list[float]:
     """Do some steps of a stage as the trainer does; return the seconds of each."""
     from curriculum.data.loader import prefetched
-    from curriculum.train.loop import drawer, step_of_plan
+    from curriculum.train.job import drawer
+    from curriculum.train.loop import step_of_plan
     from curriculum.train.measure import Meter
 
     stage, spent = job.plan.stage(name), []
@@ -138,7 +139,7 @@ class PlainLoop:
     def __init__(self, job: "Job", name: str, assembly: "Assembly") -> None:
         import torch
 
-        from curriculum.train.loop import drawer
+        from curriculum.train.job import drawer
 
         self.stage = job.plan.stage(name)
         self.make = drawer(job, self.stage)

@@ -13,6 +13,7 @@ from curriculum.models.losses import next_token_loss
 from curriculum.models.moe import Moe, linear_by_expert
 from curriculum.models.presets import PRESETS
 from curriculum.models.shapes import DecoderShape
+from curriculum.models.vit import Vit
 from curriculum.models.vlm import build
 
 # On "meta" a tensor has a shape and no numbers. Whatever makes the host wait for a GPU (item, cpu,
@@ -87,6 +88,21 @@ def test_a_step_of_a_whole_llm_reads_nothing_back(preset: str, recompute: Recomp
     next_token_loss(hidden, llm.head_weight, tokens).backward()
     llm.update_router_bias(1e-3)
     assert all(p.grad is not None and p.grad.is_meta for p in llm.parameters())
+
+
+@pytest.mark.parametrize("sizes", [2, 40])
+@pytest.mark.parametrize("recompute", ["none", "selective", "full"])
+def test_a_vit_with_its_projector_reads_nothing_back(sizes: int, recompute: Recompute) -> None:
+    """Images of few sizes and of many: where patches stand is known on the host."""
+    vit = build(PRESETS["moonvit-89m"], META, seed=0)
+    projector = build(PRESETS["pixel-shuffle-mlp-13m"], META, seed=0)
+    assert isinstance(vit, Vit)
+    set_blocks(vit, recompute, False)
+    grids = [(2 + 2 * (i % sizes), 4) for i in range(60)]
+    patches = empty(sum(rows * columns for rows, columns in grids), vit.shape.patch_dim)
+    projector(vit(patches, grids), grids).sum().backward()
+    parameters = [*vit.parameters(), *projector.parameters()]
+    assert all(p.grad is not None and p.grad.is_meta for p in parameters)
 
 
 def test_another_layout_or_type_is_refused_there() -> None:

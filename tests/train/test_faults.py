@@ -32,9 +32,10 @@ from curriculum.train.execute import Request, run_plan
 from curriculum.train.feed import Drawn, open_reader
 from curriculum.train.groups import Group
 from curriculum.train.handover import Assembly, RunShelf
+from curriculum.train.job import Job
+from curriculum.train.job import drawer as job_drawer
 from curriculum.train.launch import Launch
 from curriculum.train.ledger import read
-from curriculum.train.loop import Job
 from curriculum.train.optimizer import StageOptimizer
 from curriculum.train.rundir import LEDGER, RunDir
 from train.plans import MUON, small_stage
@@ -204,7 +205,7 @@ def fed_otherwise(
     monkeypatch: pytest.MonkeyPatch, stage: str, step: int, change: Callable[[Any], list[Row]]
 ) -> None:
     """Give the trainer other rows at one step, as `change` makes them of the stage's reader."""
-    original = loop.drawer
+    original = job_drawer
 
     def drawer(job: Job, of: Stage) -> Callable[[int], Drawn]:
         make = original(job, of)

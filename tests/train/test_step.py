@@ -20,8 +20,9 @@ from curriculum.objective import LossRule
 from curriculum.plan import Plan
 from curriculum.train.feed import draw, open_reader
 from curriculum.train.handover import Assembly, MemoryShelf, assemble
+from curriculum.train.job import Job
 from curriculum.train.ledger import LedgerLine
-from curriculum.train.loop import Job, step_of_plan
+from curriculum.train.loop import step_of_plan
 from curriculum.train.measure import Meter
 from curriculum.train.optimizer import StageOptimizer
 from curriculum.train.step import NotFiniteError, take_step

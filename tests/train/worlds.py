@@ -23,8 +23,8 @@ from curriculum.models.presets import shape_of
 from curriculum.plan import Checkpoint, Module, OutsideStage, Plan, Stage, Start
 from curriculum.train.console import Console
 from curriculum.train.feed import open_data
+from curriculum.train.job import Job
 from curriculum.train.launch import Launch
-from curriculum.train.loop import Job
 from train.plans import ADAMW, MODULES, MUON, SOURCES, small_plan, small_stage
 
 SPECIALS = Specials(pad=0, begin=1, end=2, image=3, image_end=4, image_position=5)

@@ -27,7 +27,8 @@ class GatedFfn(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[T, C] -> [T, C]."""
-        both = functional.linear(x, torch.cat((self.gate.weight, self.up.weight)))
+        weights = (to_compute(self.gate.weight), to_compute(self.up.weight))
+        both = functional.linear(x, torch.cat(weights))
         gate, up = both.chunk(2, dim=-1)
         out: Tensor = self.down(functional.silu(gate) * up)
         return out

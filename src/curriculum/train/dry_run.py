@@ -9,7 +9,8 @@ from curriculum.paths import in_order
 from curriculum.plan import Stage
 from curriculum.train.composing import compose
 from curriculum.train.handover import MemoryShelf, assemble
-from curriculum.train.loop import Job, drawer, step_of_plan
+from curriculum.train.job import Job, drawer
+from curriculum.train.loop import step_of_plan
 from curriculum.train.measure import Meter
 from curriculum.train.summary import aligned
 

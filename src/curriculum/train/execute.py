@@ -25,8 +25,9 @@ from curriculum.train.doctor import require_right_attention
 from curriculum.train.dry_run import Timed, dry_run
 from curriculum.train.evaluate import Decode
 from curriculum.train.feed import open_data
+from curriculum.train.job import Job
 from curriculum.train.launch import Launch, start
-from curriculum.train.loop import Job, train
+from curriculum.train.loop import train
 from curriculum.train.position import Position, rewind
 from curriculum.train.rundir import LOCK, RunDir, read_text
 from curriculum.train.summary import summarise

@@ -9,28 +9,26 @@ The only state of a run is which step comes next; what a step does is asked of t
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from curriculum.data.loader import prefetched
-from curriculum.data.store import Source
 from curriculum.errors import RunError, StoppedError
 from curriculum.models.batch import TorchBatch
-from curriculum.models.shapes import DecoderShape
 from curriculum.plan import Now, Plan, Stage
 from curriculum.train import checkpoint
 from curriculum.train.arrival import Arriving, bringer
 from curriculum.train.composing import compose_ready, require_composed
-from curriculum.train.console import Console, Progress
-from curriculum.train.evaluate import Decode, evaluate, held_out
-from curriculum.train.feed import Drawn, drawing
+from curriculum.train.console import Progress
+from curriculum.train.evaluate import evaluate, held_out
+from curriculum.train.feed import Drawn
 from curriculum.train.garbage import quiet_garbage
 from curriculum.train.gates import gate_line
 from curriculum.train.handover import Assembly, RunShelf, assemble, reassemble
-from curriculum.train.launch import Launch
+from curriculum.train.job import Job, drawer
 from curriculum.train.ledger import LedgerLine
 from curriculum.train.measure import Meter
 from curriculum.train.packers import Packers
@@ -40,35 +38,6 @@ from curriculum.train.signals import Signals
 from curriculum.train.step import Crew, NotFiniteError, StepLosses, take_step
 
 _RATE_STEPS = 20  # steps over which tokens/s are averaged
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What to train, on what, where, and who is told."""
-
-    plan: Plan
-    launch: Launch
-    device: torch.device
-    sources: Mapping[str, Source]
-    decode: Decode
-    console: Console
-
-    @property
-    def compiles(self) -> bool:
-        """Whether layers are compiled."""
-        shapes = [module.shape for module in self.plan.modules.values()]
-        has_experts = any(isinstance(shape, DecoderShape) for shape in shapes)
-        return self.launch.compiles_on(self.device.type, has_experts)
-
-    @property
-    def workers(self) -> int:
-        """How many processes make the arrays; 0: a thread does."""
-        return self.launch.workers_on(self.device.type)
-
-    def crew(self, assembly: Assembly) -> Crew:
-        """What the steps of a stage need, as this launch runs them."""
-        launch = self.launch
-        return assembly.crew(self.device, launch.precision, launch.recompute, self.compiles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +55,7 @@ def train(job: Job, run: RunDir, only: str | None = None, stop_at: Position | No
     With `stop_at` up to there, with a checkpoint. StoppedError after SIGINT or SIGTERM, RunError
     where a hand-over or a step cannot be done.
     """
-    with Signals() as signals, _packers(job) as packers, quiet_garbage() as tidy:
+    with Signals() as signals, job.packers() as packers, quiet_garbage() as tidy:
         aids = _Aids(signals, packers, tidy)
         for stage in job.plan.stages:
             if only is not None and stage.name != only:
@@ -108,12 +77,6 @@ def train(job: Job, run: RunDir, only: str | None = None, stop_at: Position | No
 
 def _compose(job: Job, run: RunDir) -> None:
     compose_ready(job.plan, run.checkpoints, job.launch.data, job.console.say)
-
-
-def _packers(job: Job) -> AbstractContextManager[Packers | None]:
-    if not job.workers:
-        return nullcontext()
-    return Packers(job.plan, job.launch, job.device.type, job.workers)
 
 
 def step_of_plan(
@@ -146,11 +109,6 @@ def router_bias_rate(now: Now) -> float | None:
         if {name.partition("/")[0], name.removesuffix(".bias_rate")} & set(now.stage.train):
             return rate
     return None
-
-
-def drawer(job: Job, stage: Stage) -> Callable[[int], Drawn]:
-    """Return what makes the arrays of any step of a stage."""
-    return drawing(job.plan, stage, job.sources, job.launch, job.device.type)
 
 
 def kept_always(plan: Plan) -> set[tuple[str, int]]:
