@@ -67,7 +67,7 @@ def test_kill_9_at_any_moment_leaves_no_trace(folder: Path) -> None:
     killed = 0
     for attempt in range(KILLS):
         options = ["--resume"] if (run / "lock.json").exists() else []
-        process = start(folder, "killed", *options)
+        process = start(folder, "killed", *options, "--workers", str(attempt % 3))
         wanted = moments.randint(attempt * total // KILLS, (attempt + 1) * total // KILLS)
         while num_lines(run / "ledger.jsonl") < wanted and process.poll() is None:
             time.sleep(0.002)
@@ -82,10 +82,13 @@ def test_kill_9_at_any_moment_leaves_no_trace(folder: Path) -> None:
     assert losses(run) == losses(folder / "whole")
 
 
+@pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_stops_cleanly(folder: Path, number: signal.Signals, code: int) -> None:
-    name = f"stopped-{number.name}"
-    process = start(folder, name)
+def test_a_signal_stops_cleanly(
+    folder: Path, number: signal.Signals, code: int, workers: int
+) -> None:
+    name = f"stopped-{number.name}-{workers}"
+    process = start(folder, name, "--workers", str(workers))
     while num_lines(folder / name / "ledger.jsonl") < 9 and process.poll() is None:
         time.sleep(0.002)
     process.send_signal(number)
@@ -106,8 +109,10 @@ def test_an_existing_run_wants_resume(folder: Path) -> None:
 def test_dry_run_prints_every_stage_and_leaves_nothing(folder: Path) -> None:
     out, _ = finish(start(folder, "nothing", "--dry-run"))
     assert not (folder / "nothing").exists()
-    lines = out.splitlines()
-    assert [line.split()[0] for line in lines[1:]] == [s.name for s in world_plan().stages]
+    names, lines = [stage.name for stage in world_plan().stages], out.splitlines()
+    assert [line.split()[0] for line in lines[1 : 1 + len(names)]] == names
+    assert lines[-2].startswith("cpu, 2 threads, fp32, torch ")
+    assert lines[-1] == "layers as written, recomputation none, packed by a thread"
     assert max(map(len, lines)) <= 100
 
 

@@ -110,7 +110,7 @@ def command(
 
         launches.prepare_environment()  # before torch is imported
         from curriculum.train.console import Console
-        from curriculum.train.dry_run import table
+        from curriculum.train.dry_run import launched, table
         from curriculum.train.execute import Request, dry_run_plan, run_plan
         from curriculum.train.gates import gate_line
         from curriculum.train.position import Position
@@ -143,7 +143,7 @@ def command(
         stages = [asdict(t) for t in timed]
         document: dict[str, Any] = {"plan": plan.name, "machine": machine, "stages": stages}
         gates = [line for one in plan.stages if (line := gate_line(plan, one)) is not None]
-        text = "\n".join((", ".join(machine.values()), "", *table(timed), *gates))
+        text = "\n".join((*table(timed), *gates, "", *launched(machine)))
     else:
         stop = None
         if stop_at is not None:

@@ -76,6 +76,12 @@ def _stage(job: Job, stage: Stage, shelf: MemoryShelf) -> Timed:
     )
 
 
+def launched(machine: Mapping[str, str]) -> list[str]:
+    """Write on what a run would be computed, and how, in two lines."""
+    lines = (("device", "threads", "precision", "torch"), ("layers", "recompute", "packing"))
+    return [", ".join(machine[fact] for fact in facts) for facts in lines]
+
+
 def table(stages: Sequence[Timed]) -> list[str]:
     """Write what a dry run found, a line per stage."""
     rows = [("stage", "steps", "s/step", "tok/s", "estimate", "starts from (+ optimizer state)")]
