@@ -76,7 +76,7 @@ def test_tags_of_the_language_are_kept() -> None:
     [
         ("", "x.yaml:1:1: error[empty-plan]"),
         ("# nothing\n", "error[empty-plan]"),
-        ("a: [1\nb: 2\n", "error[yaml-syntax]: not YAML"),
+        ("a: [1\nb: 2\n", "x.yaml:1:4: error[yaml-syntax]: this `[` is not closed"),
         ("a: b: c\n", "x.yaml:1:5: error[yaml-syntax]"),
         ("a:\n\t- 1\n", "error[yaml-syntax]"),
         ("- a\n", "x.yaml:1:1: error[not-a-mapping]"),

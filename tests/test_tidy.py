@@ -90,7 +90,7 @@ def test_blocks_keep_what_they_hold() -> None:
 
 def test_what_is_no_plan_is_refused_at_its_place() -> None:
     for text, message in [
-        ("a: [1\n", "x.yaml:2:1: error[yaml-syntax]"),
+        ("a: [1\n", "x.yaml:1:4: error[yaml-syntax]"),
         ("a: 1\na: 2\n", "x.yaml:2:1: error[duplicate-key]"),
         ("", "x.yaml:1:1: error[empty-plan]"),
         ("a: 1\nb: x\u2028y\n", "x.yaml:2:5: error[line-break]: the character U+2028"),

@@ -76,7 +76,7 @@ def test_a_mark_may_name_a_step() -> None:
     assert parse_mark("step 120_000") == Amount(Fraction(120_000), "steps")
     assert parse_mark("step 2K") == parse_mark("2000 steps")
     assert parse_mark("4T") == parse_amount("4T")
-    with pytest.raises(ValueProblem, match="is not an amount"):
+    with pytest.raises(ValueProblem, match="is not a mark"):
         parse_mark("step x")
 
 

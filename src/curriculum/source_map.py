@@ -16,7 +16,6 @@ TAGS = ("assumed", "derived", "conflict")
 # YAML 1.2.2, 5.1: the characters that a stream may not hold; beyond ASCII, those that it may.
 _NO_YAML_ASCII = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _NO_YAML = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
-_NO_SPACE = re.compile(r"\s*[A-Za-z0-9_.-]+:[^\s/]")
 _Loader: Any = getattr(yaml, "CLoader", yaml.Loader)
 
 
@@ -135,7 +134,8 @@ class _Reader:
             line = text.count("\n", 0, bad.start()) + 1
             column = bad.start() - text.rfind("\n", 0, bad.start())
             span = Span(self.file, line, column, line, column + 1)
-            self.problem("yaml-syntax", f"not YAML: the character U+{ord(bad[0]):04X}", span)
+            what = f"a plan holds no character U+{ord(bad[0]):04X}"
+            self.problem("yaml-syntax", what, span, "leave it out")
             raise FindingsError(tuple(self.problems))
         try:
             loader = _Loader(text)
@@ -198,6 +198,8 @@ class _Reader:
             if not isinstance(node, Scalar):
                 self.problem("plain-key", "a key is one word", node.span)
                 continue
+            if entries and self._is_cut_number(entries[-1][1], node, value):
+                continue
             if node.text in seen:
                 self.problem(
                     "duplicate-key",
@@ -209,6 +211,22 @@ class _Reader:
             seen[node.text] = node.span
             entries.append((Key(node.text, node.span), value))
         return Map(tuple(entries), self._until(span, event), tag)
+
+    def _is_cut_number(self, before: Node, key: Scalar, value: Node) -> bool:
+        """Note `{base: 8,000,000}`: a number with commas, of which YAML makes more entries."""
+        if not key.text[:1].isdigit() or not isinstance(value, Scalar) or value.text:
+            return False
+        start, end = before.span, key.span
+        whole = self.text.split("\n")[start.line - 1][start.column - 1 : end.end_column - 1]
+        if start.line != end.line or not re.fullmatch(r"[0-9]+(,[0-9]+)+[^,]*", whole):
+            return False
+        from curriculum.meant import without_commas  # only mistakes need it
+
+        self.problems = [p for p in self.problems if p.span is None or p.span[:3] != start[:3]]
+        span = start._replace(end_column=end.end_column)
+        way_out = f"write {without_commas(whole)}"
+        self.problem("wrong-value", f"`{whole}` is cut up at its commas", span, way_out)
+        return True
 
     def _tag(self, event: Any, span: Span) -> str | None:
         if event.tag is None or event.tag == "!":
@@ -233,18 +251,16 @@ class _Reader:
         return Span(self.file, span.line, span.column, end.line + 1, end.column + 1)
 
     def _syntax(self, error: yaml.YAMLError) -> FindingsError:
-        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        parts = [getattr(error, "context", None), getattr(error, "problem", None)]
-        what = ", ".join(part for part in parts if part) or " ".join(str(error).split())
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        from curriculum.yaml_words import Stop, mistake_of  # only mistakes need it
+
+        mark, begin = (getattr(error, name, None) for name in ("problem_mark", "context_mark"))
+        at, start = ((m.line, m.column) if m else None for m in (mark or begin, begin))
+        problem = getattr(error, "problem", None) or " ".join(str(error).split())
+        context = getattr(error, "context", None) or ""
+        found = mistake_of(self.text, Stop(at or (0, 0), problem, context, start))
+        line, column = found.place[0] + 1, found.place[1] + 1
         span = Span(self.file, line, column, line, column + 1)
-        way_out = None
-        near = self.text.split("\n")[max(0, line - 2) : line]
-        if near and near[-1][column - 1 : column] == "\t":
-            way_out = "indent with spaces"
-        elif any(_NO_SPACE.match(one) for one in near):
-            way_out = "write a space after `:`"
-        self.problem("yaml-syntax", f"not YAML: {what}", span, way_out)
+        self.problem("yaml-syntax", found.message, span, found.help)
         return FindingsError(tuple(self.problems))
 
 

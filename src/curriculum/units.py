@@ -116,7 +116,9 @@ def parse_amount(text: str) -> Amount:
         )
     if unit in ("tokens", "steps", "seqs") and value.denominator != 1:
         what = f" of {unit}" if match[3] else ""
-        raise ValueProblem(f"`{_shown(text)}` is not a whole number{what}")
+        is_share = unit == "tokens" and value < 1 and not match[3]
+        share = f"did you mean {decimal_words(value * 100)}%?" if is_share else None
+        raise ValueProblem(f"`{_shown(text)}` is not a whole number{what}", share)
     return Amount(value, unit)
 
 
@@ -127,9 +129,12 @@ def parse_mark(text: str) -> Amount:
     Amount(value=Fraction(120000, 1), unit='steps')
     """
     match = _STEP_MARK.fullmatch(text.strip())
-    if not match:
+    if match:
+        return parse_amount(f"{match[1]}{match[2]} steps")
+    try:
         return parse_amount(text)
-    return parse_amount(f"{match[1]}{match[2]} steps")
+    except ValueProblem as problem:
+        raise ValueProblem(_as_mark(str(problem)), _mark_help(text) or problem.help) from None
 
 
 def parse_seq_len(text: str) -> int:
@@ -138,7 +143,12 @@ def parse_seq_len(text: str) -> int:
     >>> parse_seq_len("8Ki"), parse_seq_len("32_768")
     (8192, 32768)
     """
-    amount = parse_amount(text)
+    try:
+        amount = parse_amount(text)
+    except ValueProblem as problem:
+        found = re.fullmatch(r"did you mean ([0-9.]+[KM])\?", problem.help or "")
+        way_out = f"did you mean {found[1]}i?" if found else problem.help
+        raise ValueProblem(str(problem), way_out) from None
     decimal = re.search(r"([KM])(?:\s*tokens?)?$", text.strip())
     if decimal and amount.unit == "tokens":
         binary = parse_amount(f"{text.strip().removesuffix('tokens').strip()}i").value
@@ -238,14 +248,41 @@ def _shown(text: str) -> str:
 
 
 def _amount_help(text: str) -> str | None:
-    """Say what was meant by `8t`, `8TB` or `8,000,000`."""
-    plain = text.strip().replace(",", "_" if re.fullmatch(r"[0-9]+(,[0-9]{3})+", text) else ",")
-    small = re.fullmatch(r"([0-9._]+)\s*([kmbt])[bB]?", plain, re.IGNORECASE)
-    meant = f"{small[1]}{small[2].upper()}" if small else plain
-    return f"did you mean {meant}?" if meant != text and _AMOUNT.fullmatch(meant) else None
+    """Say what was meant by `8t`, `8TB`, `8 billion` or `8,000,000`."""
+    from curriculum.meant import meant  # only mistakes need it
+
+    found = meant(text, _AMOUNT.fullmatch)
+    return f"did you mean {found}?" if found else None
+
+
+def _as_mark(message: str) -> str:
+    return message.replace("is not an amount", "is not a mark")
+
+
+def _mark_help(text: str) -> str | None:
+    """Say what was meant by `steps 2,000`, `half` or `last`."""
+    plain = text.strip().lower()
+    if plain in ("last", "final", "finish"):
+        return "did you mean end?"
+    if plain == "half":
+        return "did you mean 50%?"
+    steps = re.fullmatch(r"step(?:s)?[ :=]*([0-9].*)", plain)
+    way_out = _amount_help(steps[1] if steps else text)
+    if steps and way_out is None and re.fullmatch(_DECIMAL, steps[1]):
+        return f"did you mean step {steps[1]}?"
+    if steps and way_out:
+        return way_out.replace("mean ", "mean step ")
+    bare = re.fullmatch(r"did you mean ([0-9_]+)\?", way_out or "")
+    if bare is not None:
+        return f"write `step {bare[1]}`, or `{bare[1]} tokens`"
+    if way_out is None and not _AMOUNT.fullmatch(text.strip()):
+        return "write tokens (`4T`), `step 120_000`, a share (`60%`) or `end`"
+    return way_out
 
 
 def _number_help(text: str) -> str | None:
+    from curriculum.meant import meant
+
     amount = _AMOUNT.fullmatch(text.strip())
     if amount and amount[2] and not amount[3]:
         count = _decimal(amount[1]) * _SUFFIXES[amount[2]]
@@ -254,4 +291,6 @@ def _number_help(text: str) -> str | None:
         return "write a finite number, or the word `unknown`"
     if text.strip().endswith("%"):
         return "write it as a decimal"
-    return None
+    if found := meant(text, _NUMBER.fullmatch):
+        return f"write {found}"
+    return _number_help(found) if (found := meant(text, _AMOUNT.fullmatch)) else None

@@ -63,7 +63,7 @@ def test_what_cannot_be_read_stays_and_the_others_are_written(
     assert run(["fmt", str(broken), str(wild)]) == 1
     assert wild.read_text() == LAID
     assert broken.read_text() == "a: [1\n"
-    assert f"{broken}:2:1: error[yaml-syntax]" in capsys.readouterr().err
+    assert f"{broken}:1:4: error[yaml-syntax]" in capsys.readouterr().err
     assert run(["fmt", str(lock), str(tmp_path / "none.yaml")]) == 2
     err = capsys.readouterr().err
     assert "is a lock; `fmt` lays out plan files" in err

@@ -188,15 +188,25 @@ def shape_of(preset: str, overrides: Mapping[str, object]) -> Shape:
     2
     """
     if preset not in PRESETS:
-        near = nearest(preset, PRESETS)
-        hint = f"did you mean {near[0]!r}?" if near else "there are " + ", ".join(PRESETS)
-        raise ValueError(f"unknown preset {preset!r}: {hint}")
+        raise ValueError(f"unknown preset {preset!r}: {_preset_hint(preset)}")
     base = PRESETS[preset]
     if isinstance(base, CountedShape):
         known = fields_of(base.kind)
     else:
         known = tuple(field.name for field in dataclasses.fields(base))
     return dataclasses.replace(base, **_values(f"preset {preset!r}", type(base), known, overrides))
+
+
+def _preset_hint(preset: str) -> str:
+    """Name the preset that is written alike, else those of its family, and the way without one."""
+    if near := nearest(preset, PRESETS, cutoff=0.8):
+        return f"did you mean {near[0]!r}?"
+    family = preset.partition("-")[0].rstrip("0123456789.")
+    same = [name for name in PRESETS if family and name.startswith(family)]
+    return (
+        f"there are {', '.join(same or PRESETS)}; or say what is known of it: "
+        "{kind: llm, params: 8B}"
+    )
 
 
 def counted_shape(kind: str, said: Mapping[str, object]) -> CountedShape:
@@ -226,10 +236,8 @@ def _values(
     for name, value in said.items():
         if name not in known:
             near = nearest(name, known)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise ValueError(
-                f"{what} has no field {name!r}: {hint}its fields are " + ", ".join(known)
-            )
+            hint = f"did you mean {near[0]!r}?" if near else f"its fields are {', '.join(known)}"
+            raise ValueError(f"{what} has no field {name!r}: {hint}")
         values[name] = _typed(name, value, kinds[name])
     return values
 
