@@ -23,6 +23,8 @@ LEAVES = (
     "mixture.py",
     "gate.py",
     "layout.py",
+    "meant.py",
+    "other_words.py",
     "polynomial.py",
     "rope.py",
     "rope_scaling.py",

@@ -85,8 +85,8 @@ def test_a_claim_is_read(text: str, relations: list[str]) -> None:
         (
             "lr.llm < 5 <= x@4 apples: lr.llm",
             "4 apples",
-            "`4 apples` is not an amount; write tokens "
-            "(`5.2T`, `650_000`), `2000 steps`, `558K seqs` or a share (`10%`)",
+            "`4 apples` is not a mark; write tokens (`4T`), `step 120_000`, a share (`60%`) "
+            "or `end`",
         ),
         (
             "tokens.a <= 10%",

@@ -111,8 +111,8 @@ def test_x_runs_in_the_unit_of_the_knob() -> None:
         ([{"shape": "linear", "from": 1, "to": 0, "for": "20 steps"}], "outlives-schedule"),
         ([WARM, {"shape": "constant", "until": "step 10"}, HOLD], "piece-ends-before-start"),
         ([WARM, {"shape": "linear", "to": 0, "until": 6000}], "piece-ends-before-start"),
-        ([{"shape": "constant", "from": 1, "for": 600}, HOLD], None),
-        ([WARM, {"shape": "constant", "for": 600}, HOLD], None),
+        ([{"shape": "constant", "from": 1, "for": 600}, HOLD], "shorter-than-a-step"),
+        ([WARM, {"shape": "constant", "for": 600}, HOLD], "shorter-than-a-step"),
         ([OPEN, {"shape": "linear", "to": 0}], "one-open-piece"),
         ([OPEN, {"shape": "linear", "to": 0, "for": "9 steps"}], "open-piece"),
         ([{"shape": "exponential", "from": 1, "to": ".1", "half_life": 640}], "wrong-value"),
@@ -129,7 +129,7 @@ def test_a_curve_that_cannot_be_is_refused(pieces: Any, rule: str | None) -> Non
 def test_a_piece_that_no_step_reads_is_refused() -> None:
     pieces = [
         {"shape": "constant", "from": 1, "for": 700},
-        {"shape": "constant", "from": 2, "for": 500},
+        {"shape": "constant", "from": 2, "until": 1200},
         {"shape": "constant", "from": 3},
     ]
     words = message_of({"base": {**BASE, "lr": pieces}})

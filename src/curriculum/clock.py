@@ -40,6 +40,10 @@ class Rider(NamedTuple):
             return self.steps
         return min(self.batch.step_at_tokens(tokens - self.tokens0), self.steps)
 
+    def step_tokens(self, step: int) -> int:
+        """Tokens of one step of this stage; of its last for steps past its end."""
+        return self.batch.piece_at(min(step, self.steps - 1)).tokens_per_step
+
     def tokens_at(self, step: int) -> int:
         """Clock position of the start of a step of this stage; at its end what it asked for."""
         if step >= self.steps:

@@ -210,12 +210,16 @@ def _until(state: State, spec: StageSpec, mark: Quantity, behind: Behind) -> int
     if left <= 0:
         unit = "steps" if in_steps else "tokens"
         seen = f"{before:,}" if in_steps else rounded_in_words(before)
+        end = int(mark.amount.value)
+        is_step = not in_steps and mark.scale == UNSCALED and end > behind.steps
         state.report(
             "until-passed",
             f"stage `{spec.name.text}` ends at {_mark_words(mark)} of its path, where its parents "
             f"have come to {seen} {unit}",
             mark.span,
-            "move the mark, or start from an earlier one",
+            f"did you mean `until: step {end}`?"
+            if is_step and end * behind.steps < before
+            else "move the mark, or start from an earlier one",
         )
         return None
     return replace(mark, amount=Amount(Fraction(left), "steps")) if in_steps else left

@@ -16,6 +16,7 @@ from curriculum.compile_state import Kept, State
 from curriculum.extent import unknown_share
 from curriculum.nodes import UNSCALED
 from curriculum.plan import Budget, Start
+from curriculum.short_forms import short_length
 from curriculum.spec import Quantity, StageSpec
 from curriculum.units import LARGEST, count_in_words, decimal_words, rounded_in_words
 
@@ -97,20 +98,6 @@ def _can_be_counted(state: State, spec: StageSpec, budget: Quantity, asked: int)
     return False
 
 
-def holds_a_step(state: State, spec: StageSpec, laid: Laid) -> bool:
-    """Say whether a budget fills a step, and report it where it does not."""
-    if laid.steps >= 1:
-        return True
-    state.report(
-        "shorter-than-a-step",
-        f"stage `{spec.name.text}` asks for {laid.budget.words}, less than one step "
-        f"of {rounded_in_words(laid.batch.pieces[0].tokens_per_step)} tokens",
-        spec.budget[1].span if spec.budget else spec.span,
-        "ask for more, or make the batch smaller",
-    )
-    return False
-
-
 Below = Callable[[Quantity, str], int]
 """What steps or `seqs` that are said below a scale are in tokens here."""
 
@@ -181,7 +168,16 @@ def _marks_rise(state: State, spec: StageSpec, marked: Marks, asked: int) -> boo
         what = "ramp" if isinstance(entry, Ramp) else "piece"
         end = _end_step_tokens(marked[: index + 1], tokens)
         wrong = None
-        if until.amount.unit == "share" and (unit := _counted_by_batch(spec.budget)):
+        seqs, seq_len = (entry.first_seqs, entry.seq_len) if isinstance(entry, Ramp) else entry[:2]
+        step_tokens, number = seqs * seq_len, int(until.amount.value)
+        if until.amount.unit == "tokens" and until.scaled_tokens < step_tokens:
+            in_steps = what == "piece" and until.scale == UNSCALED
+            wrong = (
+                f"{until.scaled_tokens:,} tokens are less than a step of "
+                f"{short_length(step_tokens)} tokens",
+                f"did you mean `step {number}`?" if in_steps else "let it run for more",
+            )
+        elif until.amount.unit == "share" and (unit := _counted_by_batch(spec.budget)):
             wrong = (
                 f"a share of a budget in {unit} is no mark of the batch",
                 "write `until: step N` or tokens",

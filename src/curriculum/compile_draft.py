@@ -7,7 +7,7 @@ that come from `keep` are those at the step the ancestor was left at.
 from collections.abc import Mapping
 
 from curriculum.compile_asked import mixture_sources
-from curriculum.compile_budget import Laid, holds_a_step, laid_of
+from curriculum.compile_budget import Laid, laid_of
 from curriculum.compile_clocks import clocks_of, followed_of, rides_of
 from curriculum.compile_init import Inits, init_of
 from curriculum.compile_keep import Keeps, keeps_of
@@ -17,6 +17,7 @@ from curriculum.compile_merge import composed_of, is_composing
 from curriculum.compile_outside import outside_of
 from curriculum.compile_points import parents_of
 from curriculum.compile_state import Draft, Outside, State
+from curriculum.compile_step import holds_a_step
 from curriculum.compile_train import count_of, seed_of, train_of
 from curriculum.composed import ComposedStage
 from curriculum.plan import Start, UnknownStage

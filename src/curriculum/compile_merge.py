@@ -170,6 +170,9 @@ def _last_of(state: State, module: str, spec: LastSpec) -> list[Start | None]:
             tokens = end - index * apart
             steps.append(draft.batch.step_at_tokens(tokens) if tokens > 0 else 0)
     steps[0] = last.step
+    number = int(every.amount.value)
+    is_token = every.amount.unit == "tokens" and every.scale == UNSCALED
+    in_steps = is_token and number * (spec.number - 1) < last.step
     if steps[-1] < 1 or len(set(steps)) < len(steps):
         short = steps[-1] >= 1
         words = "are less than a step apart" if short else "reach back to before its first step"
@@ -178,7 +181,9 @@ def _last_of(state: State, module: str, spec: LastSpec) -> list[Start | None]:
             f"{spec.number} checkpoints of `{point.stage}`, {_distance(every.amount)} apart, "
             f"{words} ({last.step:,} steps)",
             every.span,
-            "take fewer, or " + ("further apart" if short else "nearer to each other"),
+            f"did you mean `every: {number} steps`?"
+            if in_steps
+            else "take fewer, or " + ("further apart" if short else "nearer to each other"),
         )
         return [None]
     return [replace(last, step=step) for step in steps]

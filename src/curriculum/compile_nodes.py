@@ -181,8 +181,9 @@ def ratio_curve(state: State, draft: Draft, spec: CurveSpec) -> Curve | None:
                 "put it together from linear pieces",
             )
             return None
+    before = len(state.problems)
     ratio = on_stage(state, draft, spec)
-    if ratio is None and not any(p.span == spec.span for p in state.problems):
+    if ratio is None and len(state.problems) == before:
         way_out = "write a share (`!assumed 80%` if it is a guess) or `rest`, or `mixture: unknown`"
         state.report("ratio-unknown", "a mixture needs its ratios", spec.span, way_out)
     return ratio

@@ -5,6 +5,8 @@ from math import ceil
 
 from curriculum.compile_state import Draft, Kept, State
 from curriculum.errors import did_you_mean, nearest
+from curriculum.nodes import UNSCALED
+from curriculum.short_forms import short_length
 from curriculum.spec import Point, Quantity, StageSpec, points_of
 from curriculum.units import count_in_words
 
@@ -49,6 +51,8 @@ def mark_step(state: State, point: Point) -> int | None:
     draft = state.drafts[point.stage]
     if point.mark is None:
         return draft.steps
+    if _is_less_than_step(state, draft, point, point.mark):
+        return None
     if point.mark.amount.unit == "steps":
         step = state.steps_of(point.stage, point.mark)
         if step is None:
@@ -71,6 +75,24 @@ def mark_step(state: State, point: Point) -> int | None:
         )
         return None
     return step
+
+
+def _is_less_than_step(state: State, draft: Draft, point: Point, mark: Quantity) -> bool:
+    """Say whether a mark in tokens lies within the first step, and report it."""
+    first = draft.batch.piece_at(0).tokens_per_step
+    in_tokens = mark.amount.unit == "tokens"
+    if not in_tokens or not 0 < mark.scaled_tokens < min(first, draft.budget.tokens):
+        return False
+    number = int(mark.amount.value)
+    is_step = mark.scale == UNSCALED and number <= draft.steps
+    state.report(
+        "shorter-than-a-step",
+        f"the mark {mark.scaled_tokens:,} of stage `{point.stage}` is less than a step of "
+        f"{short_length(first)} tokens",
+        point.span,
+        f"did you mean `{point.stage}@step {number}`?" if is_step else "let it be a step, or 0",
+    )
+    return True
 
 
 def _no_mark(state: State, point: Point) -> int | None:

@@ -50,7 +50,7 @@ def _sequences(state: State, tokens: int, seq_len: int, words: str, span: Span) 
     power = 1 << (near.bit_length() - 1)
     power = min((power, 2 * power), key=lambda n: abs(n - near))
     meant = " or ".join(
-        f"{_binary_words(n * seq_len)} ({n} sequences)" for n in dict.fromkeys((near, power))
+        f"{binary_words(n * seq_len)} ({n} sequences)" for n in dict.fromkeys((near, power))
     )
     state.report(
         "whole-sequences",
@@ -61,7 +61,8 @@ def _sequences(state: State, tokens: int, seq_len: int, words: str, span: Span) 
     return None
 
 
-def _binary_words(count: int) -> str:
+def binary_words(count: int) -> str:
+    """Write a count with its largest binary suffix."""
     for suffix, size in (("Gi", 2**30), ("Mi", 2**20), ("Ki", 2**10)):
         if count % size == 0:
             return f"{count // size}{suffix}"

@@ -9,6 +9,7 @@ from curriculum.clock import Position, Rider, rider_at, scaled_step, steps_at, t
 from curriculum.curve import ClockUnit, Piece
 from curriculum.errors import Related, Span
 from curriculum.nodes import UNSCALED, Scale
+from curriculum.short_forms import short_length
 from curriculum.spec import PieceSpec, Quantity
 from curriculum.units import count_in_words, rounded_in_words
 
@@ -180,6 +181,7 @@ def _in_tokens(piece: PieceSpec, length: Quantity, at: Position, ground: Ground)
         tokens = ceil(length.amount.value * ground.whole(length.span))
     else:
         tokens = length.scaled_tokens
+        refuse_less_than_step(length, at, ground, piece.is_until)
         ground.became(length, count_in_words(tokens))
     end = tokens if piece.is_until else at.tokens + tokens
     _not_before(piece, at.tokens, end, ground)
@@ -192,6 +194,28 @@ def _in_tokens(piece: PieceSpec, length: Quantity, at: Position, ground: Ground)
             "make it longer, or leave it out",
         )
     return Extent("tokens", at.tokens, end, after)
+
+
+def refuse_less_than_step(
+    length: Quantity, at: Position, ground: Ground, is_mark: bool = False
+) -> None:
+    """Refuse an amount of tokens that is less than a step: most often its unit was forgotten."""
+    rider = rider_at(ground.chain, at)
+    step_tokens = min(rider.step_tokens(at.steps - rider.steps0), rider.asked_tokens)
+    tokens = length.scaled_tokens
+    if length.amount.unit != "tokens" or tokens >= step_tokens:
+        return
+    way_out, number = "make it longer, or leave it out", int(length.amount.value)
+    if length.scale != UNSCALED:
+        way_out = "say it in the overlay"
+    elif at.steps < number if is_mark else number > 1:
+        way_out = f"did you mean `{f'step {number}' if is_mark else f'{number} steps'}`?"
+    ground.refuse(
+        "shorter-than-a-step",
+        f"{tokens:,} tokens are less than a step of {short_length(step_tokens)} tokens",
+        length.span,
+        way_out,
+    )
 
 
 def _not_before(piece: PieceSpec, start: int, end: int, ground: Ground) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 _SUFFIXES = {
     "K": ("k", "kb", "thousand", "tsd"),
-    "M": ("m", "mn", "mio", "mil", "million", "millions", "mb"),
-    "B": ("b", "bn", "bil", "mrd", "billion", "billions", "bb", "g", "gb"),
-    "T": ("t", "tn", "tr", "trillion", "trillions", "tb"),
+    "M": ("m", "mn", "mio", "mil", "million", "mb"),
+    "B": ("b", "bn", "bil", "mrd", "billion", "bb", "g", "gb"),
+    "T": ("t", "tn", "tr", "trillion", "tb"),
     "Ki": ("ki", "kib"),
     "Mi": ("mi", "mib"),
     "Gi": ("gi", "gib"),
@@ -70,12 +70,12 @@ def _with_words(text: str) -> str:
     number, suffix, unit = match.groups()
     if not unit and suffix.lower() not in sum(_SUFFIXES.values(), ()):
         suffix, unit = "", suffix
-    return f"{number}{_ours(suffix, _SUFFIXES)}{_ours(unit.removesuffix('s'), _UNITS)}"
+    return f"{number}{_ours(suffix, _SUFFIXES)}{_ours(unit, _UNITS)}"
 
 
 def _ours(word: str, table: dict[str, tuple[str, ...]]) -> str:
-    found = (ours for ours, words in table.items() if word.lower() in words)
-    return next(found, word)
+    alike = (word.lower(), word.lower().removesuffix("s"))
+    return next((ours for ours, words in table.items() if any(w in words for w in alike)), word)
 
 
 def _power(factor: str | None, base: int, exponent: int) -> str:

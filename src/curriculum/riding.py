@@ -8,7 +8,14 @@ from typing import NamedTuple, cast
 from curriculum.clock import Position, Rider, rider_at
 from curriculum.curve import ClockUnit, Curve, Piece, Shape
 from curriculum.errors import Related, Span
-from curriculum.extent import Extent, Ground, Length, extent_of, refuse_endless
+from curriculum.extent import (
+    Extent,
+    Ground,
+    Length,
+    extent_of,
+    refuse_endless,
+    refuse_less_than_step,
+)
 from curriculum.nodes import UNSCALED
 from curriculum.spec import CurveSpec, Number, PieceSpec, Quantity
 from curriculum.units import rounded_in_words
@@ -159,6 +166,7 @@ def _on_clock(
         ends = (extent.start, extent.end, start_value, end_value)
         return Piece(shape, extent.unit, 0, *ends, power=piece.power)
     # It runs in the unit of its knob, and ends where it has come to.
+    refuse_less_than_step(piece.knob, at, ground)
     unit: ClockUnit = "tokens" if piece.knob.amount.unit == "tokens" else "steps"
     start = at.of(unit)
     end = None if extent.after is None else extent.after.of(unit)

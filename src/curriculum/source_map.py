@@ -198,7 +198,8 @@ class _Reader:
             if not isinstance(node, Scalar):
                 self.problem("plain-key", "a key is one word", node.span)
                 continue
-            if entries and self._is_cut_number(entries[-1][1], node, value):
+            is_number = bool(entries) and entries[-1][0].text != "because"
+            if is_number and self._is_cut_number(entries[-1][1], node, value):
                 continue
             if node.text in seen:
                 self.problem(
@@ -218,7 +219,7 @@ class _Reader:
             return False
         start, end = before.span, key.span
         whole = self.text.split("\n")[start.line - 1][start.column - 1 : end.end_column - 1]
-        if start.line != end.line or not re.fullmatch(r"[0-9]+(,[0-9]+)+[^,]*", whole):
+        if start.line != end.line or not re.fullmatch(r"[0-9]+(,[0-9]+)+ ?[A-Za-z%]{0,10}", whole):
             return False
         from curriculum.meant import without_commas  # only mistakes need it
 
