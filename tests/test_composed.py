@@ -268,11 +268,11 @@ def test_only_what_there_is_can_be_composed() -> None:
 @pytest.mark.parametrize(
     ("stage", "unsaid"),
     [
-        ({"init": "a", "train": ["llm"]}, "`tokens`, `optimizer`, `loss`"),
-        ({"init": "a", "keep": "a"}, "`tokens`"),
-        ({"init": "a", "tokns": "3B"}, "`tokens`, `train`"),
-        ({"init": {"llm": "new"}}, "`tokens`, `train`"),
-        ({"status": "side"}, "`tokens`, `train`"),
+        ({"init": "a", "train": ["llm"]}, "its budget, `optimizer`, `loss`"),
+        ({"init": "a", "keep": "a"}, "its budget"),
+        ({"init": "a", "tokns": "3B"}, "`train`, `optimizer`"),
+        ({"init": {"llm": "new"}}, "its budget, `train`"),
+        ({"status": "side"}, "its budget, `train`"),
     ],
 )
 def test_a_stage_that_says_anything_of_training_or_no_parent_is_unfinished(

@@ -79,7 +79,7 @@ def test_a_follower_that_keeps_a_keeper_keeps_its_modules() -> None:
     [
         ({"vit": "align"}, "`keep` by module does not say what the `rest` keeps"),
         ({"rest": "text", "vit": "text"}, "stage `text` has no module `vit` to keep"),
-        ({"rest": "text", "vit": "nobody"}, "`keep: nobody` names no stage that `init` reaches"),
+        ({"rest": "text", "vit": "nobody"}, "there is no stage `nobody` to keep"),
         ({"rest": "text", "eye": "align"}, "there is no module `eye`"),
         (
             {"rest": "text", "llm": "align"},

@@ -154,7 +154,7 @@ LINEAR: Tree = {"from": 4, "to": 16, "shape": "linear", "multiple_of": 4}
         ({"seqs": {**UP, "to": 4}, "until": 999}, "this ramp starts and ends at 4 sequences"),
         ({"seqs": {**UP, "to": 18}, "until": 999}, "increments of 4 sequences from 4 do not"),
         ({"seqs": {**LINEAR, "from": 6}, "until": 999}, "6 sequences are no multiple of 4"),
-        ({"seqs": {**LINEAR, "by": 2}, "until": 999}, "a ramp says `shape: linear` and"),
+        ({"seqs": {**LINEAR, "by": 2}, "until": 999}, "`by` says all of how a ramp goes"),
         ({"seqs": {**UP, "by": 0}, "until": 999}, "a size of the batch is 1 or more"),
         ({"seqs": {**UP, "form": 4}, "until": 999}, "a ramp has no key `form`"),
         ({"seqs": {**UP, "from": "current"}, "until": 999}, "there is no batch to keep"),

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from curriculum.clock import Clock, Rider
 from curriculum.compile_state import Draft, Kept, State
-from curriculum.errors import did_you_mean
+from curriculum.curve import SHAPES
+from curriculum.errors import did_you_mean, nearest
 from curriculum.plan import Start
 from curriculum.spec import RideSpec, StageSpec, Word
 from curriculum.spec_curve import read_ride
@@ -36,8 +37,19 @@ def check_schedule(state: State, name: Word) -> None:
             "unknown-schedule",
             f"there is no schedule `{name.text}`",
             name.span,
-            did_you_mean(name.text, list(state.spec.schedules)),
+            _way_to_ride(name.text, list(state.spec.schedules)),
         )
+
+
+def _way_to_ride(name: str, known: list[str]) -> str | None:
+    """Say what was meant by a word that is no schedule: another, a shape, or the value that was."""
+    if nearest(name, known):
+        return did_you_mean(name, known)
+    if near := nearest(name, SHAPES):
+        return f"write a curve, {{shape: {near[0]}, from: 3e-4, to: 3e-5}}, or name a schedule"
+    if name == "keep" or nearest(name, ["current"]):
+        return "write {shape: constant, from: current} for the rate that the parent left"
+    return did_you_mean(name, known) or "add it below `schedules`"
 
 
 def _changed(

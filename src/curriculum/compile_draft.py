@@ -23,6 +23,8 @@ from curriculum.composed import ComposedStage
 from curriculum.plan import Start, UnknownStage
 from curriculum.spec import StageSpec
 from curriculum.spec_batch import BUDGETS
+from curriculum.spec_reader import meant_keys
+from curriculum.words import STAGE
 
 REQUIRED = ("train", "optimizer", "loss", "lr", "seq_len", "batch", "packing", "rope", "mixture")
 
@@ -122,6 +124,24 @@ def _is_unknown(state: State, spec: StageSpec, composing: bool) -> bool:
     return True
 
 
+def _listed(unsaid: list[str]) -> str:
+    words = [f"`{key}`" for key in unsaid if key != "tokens"]
+    return ", ".join(["its budget", *words] if "tokens" in unsaid else words)
+
+
+def _way_to_say(state: State, spec: StageSpec, keeps: Keeps, unsaid: list[str]) -> str:
+    """Say how what is missing may be said: kept, where there is somebody to keep it from."""
+    budget = "`tokens: 5.2T`, `steps: 2000`, `seqs: 558K`, `epochs: 2` or `until: 6.6T`"
+    if unsaid == ["tokens"]:
+        return f"say how much it reads: {budget}"
+    way_out = "say it: none of this has a default"
+    if keeps.outside is not None:
+        way_out = f"say it: of `{keeps.outside}` only the `rope` and `seq_len` it says are kept"
+    elif any(point.stage in state.drafts for point in spec.points()):
+        way_out = "say it, or `keep: ANCESTOR` to leave it as that stage left it"
+    return f"{way_out}; how much it reads is {budget}" if "tokens" in unsaid else way_out
+
+
 def _all_said(state: State, spec: StageSpec, keeps: Keeps) -> bool:
     kept = keeps.kept
     said = {
@@ -135,19 +155,19 @@ def _all_said(state: State, spec: StageSpec, keeps: Keeps) -> bool:
     missing = [key for key in REQUIRED if said[key] is None] if kept is None else []
     # What was said and could not be read, or is unknown, was told of already.
     unsaid = [key for key in missing if key not in spec.said]
+    meant = meant_keys(spec.said, STAGE)
+    unsaid = [key for key in unsaid if key not in meant]
     if spec.budget is None:
         missing.insert(0, "tokens")
-        if not spec.said.intersection(BUDGETS):
+        if not spec.said.intersection(BUDGETS) and not meant.intersection(BUDGETS):
             unsaid.insert(0, "tokens")
     # An `extends` that is still there failed, and was to say the rest.
     if unsaid and "extends" not in spec.said:
         state.report(
             "missing-key",
-            f"stage `{spec.name.text}` does not say {', '.join(f'`{key}`' for key in unsaid)}",
+            f"stage `{spec.name.text}` does not say {_listed(unsaid)}",
             spec.name.span,
-            "say it, or `keep: ANCESTOR` to leave it as that stage left it"
-            if keeps.outside is None
-            else f"say it: of `{keeps.outside}` only the `rope` and `seq_len` it says are kept",
+            _way_to_say(state, spec, keeps, unsaid),
         )
     if spec.dotted and kept is None and "extends" not in spec.said:
         for dotted, key, _ in spec.dotted:

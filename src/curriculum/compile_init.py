@@ -7,7 +7,7 @@ from typing import NamedTuple
 from curriculum.compile_merge import Taken, taken_of
 from curriculum.compile_state import Kept, State
 from curriculum.composed import ComposedStage
-from curriculum.errors import Related
+from curriculum.errors import Related, nearest
 from curriculum.plan import Start
 from curriculum.spec import StageSpec, Word
 
@@ -120,11 +120,16 @@ def _said_carried(
         return []
     for word in carry:
         if word.text not in stateful:
+            is_module = word.text in state.modules
+            near = [] if is_module else nearest(word.text, [*stateful, "all", "none"])
+            there = ", ".join(stateful) or "none"
             state.report(
                 "carry-without-state",
                 f"no parent leaves optimizer state for `{word.text}`",
                 word.span,
-                f"modules with state: {', '.join(stateful) or 'none'}",
+                f"did you mean `{near[0]}`?"
+                if near
+                else f"modules with state: {there}; or say `all` or `none`",
             )
             return None
     return words

@@ -16,6 +16,7 @@ from curriculum.compile_points import mark_step
 from curriculum.compile_state import State
 from curriculum.composed import ComposedStage, Share
 from curriculum.errors import Span, did_you_mean
+from curriculum.nodes import UNSCALED
 from curriculum.plan import Start
 from curriculum.spec import AverageSpec, LastSpec, Origin, Point, SelectSpec, StageSpec, points_of
 from curriculum.units import Amount, count_in_words
@@ -196,6 +197,8 @@ def _distance(amount: Amount) -> str:
 def _start(state: State, module: str, point: Point) -> Start | None:
     """Return where a point has a module; behind a stage that passes it through, there."""
     given = _gives(state, point.stage)
+    if module not in given and module not in state.modules:
+        return None  # told of where it is named
     if module not in given:
         state.report(
             "parent-lacks-module",

@@ -8,13 +8,19 @@ from curriculum.errors import did_you_mean, nearest
 from curriculum.nodes import UNSCALED
 from curriculum.short_forms import short_length
 from curriculum.spec import Point, Quantity, StageSpec, points_of
+from curriculum.spec_reader import meant_keys
 from curriculum.units import count_in_words
+from curriculum.words import STAGE
 
 
 def parents_of(state: State, spec: StageSpec) -> list[Point] | None:
     """Return the points that `init` names; None where one is not there."""
     if spec.init is None and spec.init_all is None:
-        if spec.init_span is None:
+        if (
+            spec.init_span is None
+            and "extends" not in spec.said
+            and "init" not in meant_keys(spec.said, STAGE)
+        ):
             state.report(
                 "missing-key",
                 f"stage `{spec.name.text}` does not say where its modules come from",
@@ -136,6 +142,8 @@ def kept_of(state: State, spec: StageSpec, point: Point | None) -> Kept | None:
         return state.drafts[other.stage], other.step
     if draft is None or point.stage not in _reached(state, named, until=point.stage):
         what = f"`keep: {point.stage}` names no stage that `init` reaches"
+        if not state.is_declared("stages", point.stage):
+            what = f"there is no stage `{point.stage}` to keep"
         if point.stage in state.composed:
             what = f"`{point.stage}` only composes, and leaves nothing to keep but its modules"
         way_out = _what_to_keep(state, point.stage, named)

@@ -14,7 +14,7 @@ from curriculum.compile_rope_values import (
     whole_context,
 )
 from curriculum.compile_state import Draft, State
-from curriculum.errors import Span
+from curriculum.errors import Span, nearest
 from curriculum.rope import Rope, ropes_by_layer
 
 
@@ -90,7 +90,8 @@ def _check_all_said(state: State, draft: Draft, names: set[str]) -> None:
     said = dict.fromkeys(names, Rope(None))
     for module in draft.init:
         shape = llm_shape(state, draft, module)
-        if shape is None or module in names:
+        others = (name for name in draft.spec.rope or {} if module_of(name) not in draft.init)
+        if shape is None or module in names or any(module in nearest(n, [module]) for n in others):
             continue
         layers = ropes_by_layer(said, module, shape.rope_layers(), shape.rope_parts())
         if not layers or None in layers.values():

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from curriculum.compile_lifecycle import shape_in
 from curriculum.compile_state import Draft, State
-from curriculum.errors import Span, ValueProblem
+from curriculum.errors import Span, ValueProblem, nearest
 from curriculum.models.shapes import Shape
 from curriculum.nodes import Key, Map, Node, Scalar
 from curriculum.rope import Rope
@@ -48,7 +48,9 @@ def _turns(state: State, draft: Draft, name: str, span: Span) -> bool:
     shape = llm_shape(state, draft, module)
     if module not in draft.init:
         message = f"stage `{draft.name}` has no module `{module}`"
+        near = nearest(module, draft.init)
         way_out = f"leave its RoPE out, or bring `{module}` in by `init`"
+        way_out = f"did you mean `{near[0]}`?" if near else way_out
     elif module in state.modules and shape is None:
         message = f"the RoPE of `{module}` belongs to its preset"
         way_out = f"leave `{name}` out: `rope` is of a language model"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from curriculum.compile_lifecycle import shape_in
 from curriculum.compile_state import Draft, Kept, State
-from curriculum.errors import did_you_mean
+from curriculum.errors import did_you_mean, named_or_listed
 from curriculum.lifecycle import Lifecycle
 from curriculum.models.adapters import PART
 from curriculum.plan import Start
@@ -60,7 +60,7 @@ def _can_be_trained(
             "trains-what-it-lacks",
             f"stage `{spec.name.text}` trains `{module}` and has no such module",
             word.span,
-            f"it has {', '.join(init) or 'none'}",
+            named_or_listed(module, init),
         )
         return False
     parts: tuple[str, ...] = (part,)
@@ -107,7 +107,12 @@ def count_of(
         )
         return None
     if count not in init:
-        state.report("count-unknown", f"the stage has no module `{count}` to count", span)
+        state.report(
+            "count-unknown",
+            f"the stage has no module `{count}` to count",
+            span,
+            named_or_listed(count, init),
+        )
         return None
     wanted = "llm" if llm else "vit"
     if kinds.get(count) != wanted:

@@ -11,8 +11,9 @@ from curriculum.spec import Point, StageSpec
 from curriculum.spec_curve import read_curve, read_ride
 from curriculum.spec_loss import read_term
 from curriculum.spec_mixture import read_ratio
-from curriculum.spec_reader import SpecReader
+from curriculum.spec_reader import SpecReader, meant_keys
 from curriculum.spec_rope import check_rope_below
+from curriculum.words import STAGE
 
 
 def check_unfinished(state: State, name: str) -> None:
@@ -29,7 +30,9 @@ def check_unfinished(state: State, name: str) -> None:
         _check_value(state, dotted, node)
     _check_batch(state, spec)
     in_a_ring = any(problem.rule == "cycle" for problem in state.problems)
-    says_nothing_of_state = "carry" not in spec.said and not is_composing(spec)
+    is_silent = not spec.said.intersection(("carry", "extends"))
+    is_silent = is_silent and "carry" not in meant_keys(spec.said, STAGE)
+    says_nothing_of_state = is_silent and not is_composing(spec)
     if not in_a_ring and says_nothing_of_state and (stateful := _stateful(state, spec)):
         report_unsaid(state, spec, stateful)
 

@@ -144,6 +144,17 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.7) -> list[str]:
     return (alike + inside)[:1]
 
 
+def named_or_listed(word: str, there: Iterable[str]) -> str:
+    """Say which module of a stage may have been meant, or list those that it has.
+
+    >>> named_or_listed("lm", ["llm", "vit"]), named_or_listed("x", ["llm", "vit"])
+    ('did you mean `llm`?', 'it has llm, vit')
+    """
+    names = list(there)
+    near = nearest(word, names)
+    return f"did you mean `{near[0]}`?" if near else f"it has {', '.join(names) or 'none'}"
+
+
 def did_you_mean(word: str, known: "list[str] | tuple[str, ...]") -> str | None:
     """Say what may have been meant, or list what there is.
 

@@ -142,7 +142,12 @@ def _open(
 def _length_after_open(piece: PieceSpec, total: int, ground: Ground) -> Length:
     length = piece.length
     if length is None:
-        ground.refuse("one-open-piece", "only one piece of a curve may be open", piece.span)
+        ground.refuse(
+            "one-open-piece",
+            "only one piece of a curve may be open",
+            piece.span,
+            "let the others say `for` or `until`: `for: 2000 steps`",
+        )
     if piece.is_until or length.amount.unit == "steps":
         ground.refuse(
             "open-piece",

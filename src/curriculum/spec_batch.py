@@ -7,7 +7,7 @@ from curriculum.errors import Related, Span, ValueProblem
 from curriculum.nodes import Map, Node, Scalar, Seq
 from curriculum.spec import BatchSpec, Quantity, RampSpec
 from curriculum.spec_ramp import SIZE_UNITS, read_ramp
-from curriculum.spec_reader import SpecReader
+from curriculum.spec_reader import SpecReader, meant_keys
 from curriculum.units import Amount, parse_amount, parse_mark, parse_number, parse_seq_len
 from curriculum.words import BATCH
 
@@ -84,21 +84,32 @@ def read_batch(reader: SpecReader, node: Node) -> tuple[BatchSpec, ...] | None:
 
 def _batch_piece(reader: SpecReader, node: Node, last: bool) -> BatchSpec | None:
     if isinstance(node, Scalar) and node.text:
-        way_out = f"write {{tokens: {node.text}}} or {{seqs: ...}}"
+        way_out = f"write {{seqs: {node.text}}} for sequences, {{tokens: {node.text}}} for tokens"
         reader.problem("wrong-type", "a batch is a mapping", node.span, way_out)
         return None
     entries = reader.mapping(node, "a batch")
     if entries is None:
         return None
+    texts = [key.text for key, _ in entries.entries]
+    if "to" in texts and not {"seqs", "tokens"}.intersection(texts):
+        what = "a ramp of the batch stands in `seqs` or `tokens`"
+        way_out = "write {seqs: {from: 16, to: 2048, by: 16}, until: 469B}"
+        reader.problem("wrong-value", what, entries.span, way_out)
+        return None
     reader.keys(entries, BATCH, "a batch")
+    meant = meant_keys(texts, BATCH)
     said = {unit: value for unit in ("seqs", "tokens") if (value := entries.get(unit)) is not None}
     if len(said) != 1:
-        reader.problem("wrong-value", "a batch says `seqs` or `tokens`", entries.span)
+        if not meant.intersection(("seqs", "tokens")):
+            what = "a batch says `seqs` or `tokens`"
+            way_out = "keep one of them" if said else "write {seqs: 1024} or {tokens: 4Mi}"
+            reader.problem("wrong-value", what, entries.span, way_out)
         return None
     ((unit, size_node),) = said.items()
     size = _size(reader, size_node, unit)
     until_node = entries.get("until")
-    if not _ends(reader, entries, size, until_node is not None, last) or isinstance(size, str):
+    ends = until_node is not None or "until" in meant
+    if not _ends(reader, entries, size_node, ends, last) or isinstance(size, str):
         return None
     until = None
     if until_node is not None:
@@ -107,28 +118,31 @@ def _batch_piece(reader: SpecReader, node: Node, last: bool) -> BatchSpec | None
     return BatchSpec(unit, size, read_seq_len(reader, entries.get("seq_len")), until, entries.span)
 
 
-def _ends(
-    reader: SpecReader, entries: Map, size: Quantity | RampSpec | str | None, ends: bool, last: bool
-) -> bool:
+def _ends(reader: SpecReader, entries: Map, size: Node, ends: bool, last: bool) -> bool:
     """Hold that a ramp ends at a mark, and every other piece that another follows."""
-    if isinstance(size, RampSpec):
-        if ends:
-            return True
-        way_out = "add `until: 469B`; after the last piece the batch stays where its ramp ended"
-        reader.problem("wrong-value", "a ramp says `until` which mark it runs", size.span, way_out)
-        return False
-    if last == ends:
-        reader.problem(
-            "wrong-value",
-            "the last piece of a batch has no `until`, every other has one",
-            entries.span,
-        )
-        return False
-    return True
+    if isinstance(size, Map):
+        if not ends:
+            way_out = "add `until: 469B`; after the last piece the batch stays where its ramp ended"
+            what = "a ramp says `until` which mark it runs"
+            reader.problem("wrong-value", what, size.span, way_out)
+        return ends
+    if last and ends:
+        what = "nothing follows this piece of the batch, and it says `until`"
+        way_out = "leave `until` out, or add a piece: [{seqs: 2048, until: 200B}, {seqs: 4096}]"
+        reader.problem("wrong-value", what, entries.span, way_out)
+    elif not last and not ends:
+        what = "another piece of the batch follows, and this one says no `until`"
+        reader.problem("wrong-value", what, entries.span, "add `until: 200B`")
+    return last != ends
 
 
 def _size(reader: SpecReader, node: Node, unit: str) -> Quantity | RampSpec | str | None:
     """Read a size, a ramp, or `keep` (None); a word says that it could not be read."""
+    if isinstance(node, Seq):
+        what = "the pieces of a batch are mappings of their own"
+        way_out = "batch: [{seqs: 2048, until: 200B}, {seqs: 4096}]"
+        reader.problem("wrong-type", what, node.span, way_out)
+        return "refused"
     if isinstance(node, Map):
         return read_ramp(reader, node, unit) or "refused"
     if isinstance(node, Scalar) and node.text == "keep":

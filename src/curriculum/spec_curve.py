@@ -2,7 +2,8 @@
 
 from fractions import Fraction
 
-from curriculum.errors import ValueProblem
+from curriculum.curve import SHAPES
+from curriculum.errors import ValueProblem, nearest
 from curriculum.nodes import Map, Node, Scalar, Seq
 from curriculum.spec import CurveSpec, PieceSpec, RideSpec, Word
 from curriculum.spec_pieces import read_pieces
@@ -17,6 +18,11 @@ ONE_PIECE = ("shape", "repeat", "stretch")
 def read_curve(reader: SpecReader, node: Node, percent_is_share: bool = True) -> CurveSpec | None:
     """Read a value or a list of pieces."""
     if isinstance(node, Scalar):
+        if NAME.fullmatch(node.text) and (near := nearest(node.text, SHAPES)):
+            way_out = f"write {{shape: {near[0]}, from: VALUE, to: VALUE}}"
+            way_out = "write the value itself: `3e-4`" if near == ["constant"] else way_out
+            reader.problem("wrong-value", f"`{node.text}` alone is no curve", node.span, way_out)
+            return None
         number = reader.number(node)
         if number is None:
             return None
@@ -35,7 +41,8 @@ def read_ride(reader: SpecReader, node: Node) -> RideSpec | None:
     if isinstance(node, Scalar) and _is_schedule_name(reader.small(node.text)):
         word = Word(reader.small(node.text), node.span)
         return RideSpec(word, None, False, Fraction(1), False, node.span)
-    if not isinstance(node, Map) or any(node.get(key) for key in ONE_PIECE):
+    is_piece = isinstance(node, Map) and any(node.get(k) for k in (*ONE_PIECE, "from", "to"))
+    if not isinstance(node, Map) or is_piece:
         curve = read_curve(reader, node)
         if curve is None:
             return None

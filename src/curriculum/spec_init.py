@@ -7,6 +7,7 @@ text                                 its end             text@4T       a mark
 
 from fractions import Fraction
 
+from curriculum.errors import nearest
 from curriculum.nodes import Key, Map, Node, Scalar, Seq
 from curriculum.spec import AverageSpec, LastSpec, Merge, Origin, Point, SelectSpec, Word
 from curriculum.spec_reader import TARGET, SpecReader
@@ -174,7 +175,11 @@ def _select(reader: SpecReader, entries: Map, node: Node) -> SelectSpec | None:
     if not any(_is_same(point, other) for other in candidates):
         words = ", ".join(f"`{other.stage}`" for other in candidates)
         what = f"`{point.stage}` is none of the candidates {words}, as they are written"
-        reader.problem("select-of-others", what, point.span, "name it in `of` too")
+        near = nearest(point.stage, [other.stage for other in candidates])
+        way_out = "name it in `of` too, as it stands here"
+        if near and near[0] != point.stage:
+            way_out = f"did you mean `{near[0]}`?"
+        reader.problem("select-of-others", what, point.span, way_out)
         return None
     return SelectSpec(point, candidates, entries.span)
 

@@ -3,9 +3,10 @@
 from fractions import Fraction
 
 from curriculum.curve import SHAPES
+from curriculum.errors import nearest
 from curriculum.nodes import Map, Node, Scalar, Seq
 from curriculum.spec import Number, PieceSpec, Quantity, Word
-from curriculum.spec_reader import SpecReader
+from curriculum.spec_reader import SpecReader, meant_keys
 from curriculum.units import parse_mark
 from curriculum.words import PIECE
 
@@ -21,11 +22,13 @@ def read_pieces(reader: SpecReader, items: tuple[Node, ...]) -> list[PieceSpec] 
     found: list[PieceSpec] = []
     is_whole = True
     for item in items:
-        entries = reader.mapping(item, "a piece of a curve")
+        entries = _entries(reader, item)
         if entries is None:
             is_whole = False
             continue
+        told = len(reader.problems)
         reader.keys(entries, PIECE, "a piece")
+        is_whole = is_whole and len(reader.problems) == told
         if entries.key("repeat") is not None:
             pieces = _repeated(reader, entries)
         else:
@@ -40,6 +43,17 @@ def read_pieces(reader: SpecReader, items: tuple[Node, ...]) -> list[PieceSpec] 
             reader.problem("too-many-pieces", what, item.span, "let it repeat less often")
             return None
     return found if is_whole else None
+
+
+def _entries(reader: SpecReader, item: Node) -> Map | None:
+    if not isinstance(item, Scalar) or not item.text:
+        return reader.mapping(item, "a piece of a curve")
+    near = nearest(item.text, SHAPES)
+    way_out = f"write {{shape: constant, from: {item.text}}}"
+    if near:
+        way_out = f"write {{shape: {near[0]}, from: VALUE, to: VALUE}}"
+    reader.problem("wrong-type", "a piece of a curve is a mapping", item.span, way_out)
+    return None
 
 
 def _repeated(reader: SpecReader, entries: Map) -> list[PieceSpec] | None:
@@ -100,6 +114,8 @@ def _stretched(reader: SpecReader, entries: Map) -> PieceSpec | None:
 
 def _piece(reader: SpecReader, entries: Map) -> PieceSpec | None:
     shape_node = entries.get("shape")
+    if shape_node is None and "shape" in meant_keys((k.text for k, _ in entries.entries), PIECE):
+        return None
     if shape_node is None:
         words = f"one of {', '.join(SHAPES)}"
         reader.problem("missing-key", "a piece says its `shape`", entries.span, words)
@@ -139,6 +155,10 @@ def _start(reader: SpecReader, node: Node | None) -> Number | Word | None:
         return None
     if isinstance(node, Scalar) and node.text == "current":
         return Word("current", node.span)
+    if isinstance(node, Scalar) and nearest(node.text, ["current"]):
+        what = f"`{node.text}` is not a number"
+        reader.problem("wrong-value", what, node.span, "did you mean `current`?")
+        return None
     return reader.number(node)
 
 

@@ -42,12 +42,17 @@ def _level(reader: SpecReader, entries: Map) -> Node | None:
         return by
     if by is None and multiple is not None and shape is not None:
         return multiple
-    reader.problem(
-        "wrong-value",
-        "a ramp says `shape: linear` and `multiple_of`, or `by` alone for equal increments",
-        entries.span,
-        "{from: 3072, to: 15360, shape: linear, multiple_of: 768} or {from: 16, to: 2048, by: 16}",
-    )
+    what = "this ramp does not say in which steps it goes"
+    way_out = "add `by: 16` for equal increments, or `shape: linear, multiple_of: 768`"
+    if by is not None:
+        what = "`by` says all of how a ramp goes"
+        way_out = "keep `by`, or `shape: linear` with `multiple_of`"
+    elif shape is not None:
+        what = "a linear ramp says what its sizes are a `multiple_of`"
+        way_out = "add `multiple_of: 768`"
+    elif multiple is not None:
+        what, way_out = "a ramp with `multiple_of` says its `shape`", "add `shape: linear`"
+    reader.problem("wrong-value", what, entries.span, way_out)
     return None
 
 

@@ -1,7 +1,7 @@
 """The reader of what a person wrote: words, numbers and amounts, with every problem noted"""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TypeVar
@@ -17,6 +17,12 @@ T = TypeVar("T")
 NAME = re.compile(NAME_PATTERN)
 TARGET = re.compile(TARGET_PATTERN)
 _SUFFIXED = re.compile(r"[0-9][0-9._]*\s*(Ki|Mi|Gi|Ti|K|M|B|T)")
+
+
+def meant_keys(said: Iterable[str], table: Table) -> frozenset[str]:
+    """Return the keys that others were likely meant for, which the language does not have."""
+    others = (key for key in said if key not in table)
+    return frozenset(name for key in others for name in nearest(key, table))
 
 
 def is_misspelt(root: Map, section: str) -> bool:

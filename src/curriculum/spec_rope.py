@@ -5,7 +5,7 @@ from dataclasses import MISSING, fields
 from curriculum.nodes import Map, Node, Scalar, Seq
 from curriculum.spec import Number, RopeSpec, ScalingSpec, ScalingValue
 from curriculum.spec_batch import read_seq_len
-from curriculum.spec_reader import TARGET, SpecReader
+from curriculum.spec_reader import TARGET, SpecReader, meant_keys
 from curriculum.words import ROPE, SCALING, SCALING_RANGES
 
 EXAMPLES = {
@@ -49,6 +49,8 @@ def read_rope_of(reader: SpecReader, name: str, node: Node) -> RopeSpec | None:
     reader.keys(entries, ROPE, "`rope`")
     base = None
     if (base_node := entries.get("base")) is None:
+        if "base" in meant_keys((key.text for key, _ in entries.entries), ROPE):
+            return None
         what = f"`rope` of {name} says no `base`"
         reader.problem("missing-key", what, entries.span, "{base: 50_000}")
     else:

@@ -149,7 +149,7 @@ def _lr(
     if node is None:
         return None, None
     single = isinstance(node, Scalar | Seq) or any(
-        key.text in LR or key.text in ONE_PIECE for key, _ in node.entries
+        key.text in LR or key.text in (*ONE_PIECE, "from", "to") for key, _ in node.entries
     )
     if single:
         return read_ride(reader, node), None

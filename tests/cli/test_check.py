@@ -65,7 +65,7 @@ def test_all_problems_of_all_files_and_then_what_could_not_be_read(
     assert [(f["file"], f["rule"], f["line"]) for f in document["findings"]] == [
         ("wrong.yaml", "wrong-value", 2),
         ("wrong.yaml", "siblings-sum", 26),
-        ("broken.yaml", "yaml-syntax", 2),
+        ("broken.yaml", "yaml-syntax", 1),
         ("good.yaml", "repeated-sources-are-capped", 8),
         ("none.yaml", "cannot", None),
     ]

@@ -5,6 +5,7 @@ from curriculum.errors import CurriculumError, ValueProblem, did_you_mean
 from curriculum.marks import step_at_mark
 from curriculum.paths import path_tokens, points_on_path
 from curriculum.plan import OutsideStage, Plan, Stage
+from curriculum.short_forms import short_length
 from curriculum.units import Amount, count_in_words, parse_mark
 
 AtStep = tuple[Stage, int]
@@ -52,6 +53,12 @@ def step_of(plan: Plan, point: str) -> AtStep:
             f"{problem}; {problem.help}" if problem.help else str(problem)
         ) from None
     step = step_at_mark(stage, amount)
+    first = stage.batch.piece_at(0).tokens_per_step
+    if amount.unit == "tokens" and 0 < amount.value < min(first, stage.budget.tokens):
+        raise CurriculumError(
+            f"the mark `{mark}` is less than a step of {short_length(first)} tokens; "
+            f"did you mean `{name}@step {int(amount.value)}`?"
+        )
     if step is None:
         raise CurriculumError("a mark is in tokens, `step N`, `N seqs` or a share")
     if step > stage.steps:
