@@ -20,6 +20,7 @@ MISTAKES: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("wrong-unit", "stages.text.tokens=50 steps"),
         ("whole-sequences", "stages.text.batch={tokens: 4M}"),
         ("mark-beyond-stage", "stages.more.init=text@7T"),
+        ("shorter-than-a-step", "stages.more.init=text@2000"),
         ("ratio-range", "stages.text.mixture={web: 66, code: rest}"),
     ),
     "modules": (
@@ -55,6 +56,7 @@ MISTAKES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     ),
     "budgets": (
         ("one-budget", "stages.passes.tokens=1M"),
+        ("shorter-than-a-step", "stages.warm.steps=null", "stages.warm.tokens=400"),
         ("until-passed", "stages.mark.until=50M"),
         (
             "path-unknown",
@@ -154,6 +156,7 @@ MISTAKES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     ),
     "batch": (
         ("whole-sequences", "stages.linear.batch={tokens: 16M}"),
+        ("step-too-large", "stages.linear.batch={seqs: 16Mi}"),
         (
             "ramp",
             "stages.linear.batch={seqs: {from: 3072, to: 15_360, shape: linear, "
@@ -189,6 +192,7 @@ MISTAKES: Mapping[str, tuple[tuple[str, ...], ...]] = {
             "{shape: constant}, {shape: sqrt, to: 0, for: 1M}]",
         ),
         ("wrong-value", "schedules.geometric[0].to=0"),
+        ("shorter-than-a-step", "schedules.wsd[0].for=2000"),
         ("too-many-pieces", "schedules.cycles[1].times=6000"),
     ),
     "schedules": (

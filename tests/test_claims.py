@@ -85,8 +85,7 @@ def test_a_claim_is_read(text: str, relations: list[str]) -> None:
         (
             "lr.llm < 5 <= x@4 apples: lr.llm",
             "4 apples",
-            "`4 apples` is not a mark; write tokens (`4T`), `step 120_000`, a share (`60%`) "
-            "or `end`",
+            "`4 apples` is not a mark; write tokens (`4T`), `step 120_000` or a share (`60%`)",
         ),
         (
             "tokens.a <= 10%",

@@ -181,6 +181,56 @@ def test_a_preset_that_is_not_there_is_told_with_its_family_and_the_way_without_
     assert "or say what is known of it: {kind: llm, params: 8B}" in found
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("init: {llm: new}", "init: new", "`init` says module by module what is new; "
+         "write {llm: new}"),
+        ("init: {llm: new}", "init: {llm: scratch}", "there is no stage `scratch` to start from; "
+         "did you mean `new`?"),
+        ("{preset: moonlight-proxy}", "moonlight-proxy", "a module is a mapping; "
+         "write {preset: moonlight-proxy}"),
+        ("{modality: text, tokens: 10M}", "10M", "a source is a mapping; "
+         "write {modality: text, tokens: 10M}"),
+        ("loss: {next_token: 1}", "loss: next_token", "`loss` is a mapping; "
+         "write {next_token: 1}"),
+        ("{next_token: 1}", "{cross_entropy: 1}", "`cross_entropy` is not one of the words for "
+         "this; did you mean `next_token`?"),
+        ("rope: {llm: {base: 10_000}}", "rope: {base: 10_000}", "`rope` is said by module; "
+         "write {llm: {base: 10_000}}"),
+        ("{llm: {base: 10_000}}", "{llm: 10_000}", "the RoPE of a module is a mapping; "
+         "write {base: 10_000}"),
+        ("{web: .75, code: .25}", "web", "a mixture is a mapping; write {web: 1}"),
+        ("batch: {seqs: 16}", "batch: 16", "a batch is a mapping; "
+         "write {seqs: 16} for sequences, {tokens: 16} for tokens"),
+        ("{kind: adamw, weight_decay: .1}", "adamw", "an optimizer is a mapping; "
+         "write {kind: adamw}"),
+        ("weight_decay: .1", "weight_decay: .1, lr: 1e-3", "adamw has no value `lr`; "
+         "a stage says its learning rate: `lr: SCHEDULE`"),
+        ("carry: all", "carry: true", "no parent leaves optimizer state for `true`; "
+         "did you mean `all`?"),
+        ("plan: small", "plan: GLM 4.5", "`GLM 4.5` is not a name of a plan; write `glm-4.5`"),
+        ("{shape: cosine, to: 10%}", "{shape: cosine, to: 10%, until: end}",
+         "`end` is not a mark; leave it out: without a mark it is the end"),
+        ("[second, third]", "[second, third@final]",
+         "`final` is not a mark; leave it out: without a mark it is the end"),
+    ],
+)  # fmt: skip
+def test_what_a_first_plan_gets_wrong_is_written_out(old: str, new: str, expected: str) -> None:
+    assert told(old, new) == expected
+
+
+def test_a_plan_without_optimizers_or_sources_says_how_they_are_declared() -> None:
+    for section, end, expected in (
+        ("optimizers:", "sources:", "add it below `optimizers`: adam: {kind: adamw, weight_decay"),
+        ("sources:", "schedules:", "add it below `sources`: web: {modality: text, tokens: 1T}"),
+    ):
+        start = SMALL.index(section)
+        text = SMALL[:start] + SMALL[SMALL.index(end, start) :]
+        helps = [f.help or "" for f in compile_text(text).findings]
+        assert any(help.startswith(expected) for help in helps), helps
+
+
 def test_no_word_is_suggested_for_one_that_is_not_like_it() -> None:
     known = ["num_layers", "full_attention_every", "repeat", "times", "all"]
     for word in ("num_experts", "num_attention_heads", "peak", "stage", "x", ""):

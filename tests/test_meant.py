@@ -36,11 +36,12 @@ def test_nothing_is_guessed_where_nothing_is_alike(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "help"),
     [
-        ("0.5", "did you mean 50%?"), ("half", "did you mean 50%?"), ("last", "did you mean end?"),
+        ("0.5", "did you mean 50%?"), ("half", "did you mean 50%?"),
+        ("soon", "write tokens (`4T`), `step 120_000` or a share (`60%`)"),
+        ("last", "leave it out: without a mark it is the end"),
         ("2,000", "write `step 2_000`, or `2_000 tokens`"), ("steps 20", "did you mean step 20?"),
         ("step 2,000", "did you mean step 2_000?"), ("step20", "did you mean step 20?"),
         ("4t", "did you mean 4T?"),
-        ("soon", "write tokens (`4T`), `step 120_000`, a share (`60%`) or `end`"),
     ],
 )  # fmt: skip
 def test_a_mark_as_others_write_it_is_named_as_plans_do(text: str, help: str) -> None:

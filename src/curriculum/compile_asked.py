@@ -75,10 +75,11 @@ def _takes_kept(mix: MixSpec) -> bool:
 def _in_epochs(state: State, spec: StageSpec, epochs: Quantity, count: str) -> int | None:
     """Return that many times what all sources of the mixture hold to be read, together."""
     total = Fraction(0)
-    if count not in state.modules:
+    names = mixture_sources(state, spec)
+    if count not in state.modules or not names & state.sources.keys():
         return None
     shape = state.modules[count].shape
-    for name in sorted(mixture_sources(state, spec) & state.sources.keys()):
+    for name in sorted(names & state.sources.keys()):
         source = state.sources[name]
         size = source.readable_tokens
         per_token = positions_per_token(shape, source)

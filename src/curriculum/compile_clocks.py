@@ -148,7 +148,7 @@ def _taken_over(
     check_schedule(state, old)
     clock = clocks.get(old.text)
     if clock is None or not clock.chain:
-        if state.is_declared("schedules", old.text):
+        if state.is_declared("schedules", old.text) and not _is_meant(state, old.text):
             state.report(
                 "stretch",
                 f"no parent of stage `{spec.name.text}` rode on `{old.text}`: "
@@ -158,6 +158,14 @@ def _taken_over(
             )
         return None
     return clock
+
+
+def _is_meant(state: State, schedule: str) -> bool:
+    """Say whether some stage names a schedule that is not there and is written like this one."""
+    stages = state.spec.stages.values()
+    rides = [r for s in stages for r in (s.lr, *(s.lr_by_target or {}).values()) if r is not None]
+    named = {ride.schedule.text for ride in rides if ride.schedule is not None}
+    return any(nearest(name, [schedule]) for name in named - state.spec.schedules.keys())
 
 
 def _left_clocks(draft: Draft, step: int) -> dict[str, Clock]:

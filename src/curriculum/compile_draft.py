@@ -38,7 +38,8 @@ def draft_stage(state: State, spec: StageSpec) -> Draft | Outside | ComposedStag
     parents = parents_of(state, spec)
     composing = is_composing(spec)
     if parents is None:
-        if spec.keep is None and not composing:
+        is_meant = "init" in meant_keys(spec.said, STAGE) or "extends" in spec.said
+        if spec.keep is None and not composing and not is_meant:
             _all_said(state, spec, Keeps(spec))
         return None
     if _is_unknown(state, spec, composing):
@@ -124,6 +125,11 @@ def _is_unknown(state: State, spec: StageSpec, composing: bool) -> bool:
     return True
 
 
+def _trains(state: State, name: str) -> bool:
+    stage = state.spec.stages.get(name)
+    return stage is not None and stage.checkpoint is None
+
+
 def _listed(unsaid: list[str]) -> str:
     words = [f"`{key}`" for key in unsaid if key != "tokens"]
     return ", ".join(["its budget", *words] if "tokens" in unsaid else words)
@@ -137,7 +143,7 @@ def _way_to_say(state: State, spec: StageSpec, keeps: Keeps, unsaid: list[str]) 
     way_out = "say it: none of this has a default"
     if keeps.outside is not None:
         way_out = f"say it: of `{keeps.outside}` only the `rope` and `seq_len` it says are kept"
-    elif any(point.stage in state.drafts for point in spec.points()):
+    elif any(_trains(state, point.stage) for point in spec.points()):
         way_out = "say it, or `keep: ANCESTOR` to leave it as that stage left it"
     return f"{way_out}; how much it reads is {budget}" if "tokens" in unsaid else way_out
 

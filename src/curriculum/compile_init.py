@@ -121,7 +121,8 @@ def _said_carried(
     for word in carry:
         if word.text not in stateful:
             is_module = word.text in state.modules
-            near = [] if is_module else nearest(word.text, [*stateful, "all", "none"])
+            meant = {"true": ["all"], "false": ["none"]}.get(word.text)
+            near = meant or ([] if is_module else nearest(word.text, [*stateful, "all", "none"]))
             there = ", ".join(stateful) or "none"
             state.report(
                 "carry-without-state",

@@ -7,7 +7,7 @@ from curriculum.compile_state import Draft, Kept, Outside, State
 from curriculum.compile_stretch import stretching, with_batch
 from curriculum.compile_values import value_left
 from curriculum.curve import Curve, constant
-from curriculum.errors import Span
+from curriculum.errors import Span, nearest
 from curriculum.extent import Ground, Refused
 from curriculum.plan import Ride, Stage, Start
 from curriculum.riding import Reading, lay_on_clock
@@ -19,14 +19,18 @@ def compile_lr(state: State, draft: Draft) -> tuple[dict[str, Curve | None], dic
     curves: dict[str, Curve | None] = {}
     rides: dict[str, Ride] = {}
     modules = {target.partition("/")[0] for target in draft.train}
+    meant: set[str] = set()
     for target, ride in (draft.spec.lr_by_target or {}).items():
         if target.partition("/")[0] not in modules:
-            state.report(
-                "lr-of-untrained", f"`{target}` is not trained here", ride.span, "leave it out"
-            )
+            near = nearest(target, modules)
+            way_out = f"did you mean `{near[0]}`?" if near else "leave it out"
+            state.report("lr-of-untrained", f"`{target}` is not trained here", ride.span, way_out)
+            meant.update(near)
     parts = [t for t in draft.rides if "/" in t and t.partition("/")[0] in modules]
     for target in sorted({*draft.train, *parts}):
         found = _ride_of(draft, target)
+        if found is None and target.partition("/")[0] in meant:
+            continue
         if found is None:
             state.report(
                 "lr-missing",

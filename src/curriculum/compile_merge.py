@@ -197,8 +197,8 @@ def _distance(amount: Amount) -> str:
 def _start(state: State, module: str, point: Point) -> Start | None:
     """Return where a point has a module; behind a stage that passes it through, there."""
     given = _gives(state, point.stage)
-    if module not in given and module not in state.modules:
-        return None  # told of where it is named
+    if module not in given and not {module, *given} <= state.modules.keys():
+        return None  # told of where it is named, or given
     if module not in given:
         state.report(
             "parent-lacks-module",

@@ -53,12 +53,14 @@ def written_roots(state: State, draft: Draft, spec: MixSpec, around: Around = TO
 def _siblings(state: State, draft: Draft, spec: MixSpec, around: Around) -> Roots | None:
     """Return the nodes of one level, by name, still without what is below them."""
     before = len(state.problems)
+    is_whole = True
     nodes: list[Node] = []
     by_size: dict[str, Fraction] = {}
     amounts: dict[str, tuple[Fraction, Span]] = {}
     for written in spec.nodes:
         name, ratio, measure = written.name.text, None, written.measure
         if written.of is None and not is_known_source(state, written.name):
+            is_whole = False
             continue
         if written.ratio is not None:
             ratio = ratio_curve(state, draft, written.ratio)
@@ -70,7 +72,7 @@ def _siblings(state: State, draft: Draft, spec: MixSpec, around: Around) -> Root
                 amounts[name] = amount, measure.span
         source = name if written.of is None else None
         nodes.append(Node(name, ratio, source, tags=written.tags))
-    if len(state.problems) > before or not _one_way(state, spec):
+    if not is_whole or len(state.problems) > before or not _one_way(state, spec):
         return None
     there = around.tokens(draft) if amounts else Fraction(0)
     said = ratios_of_amounts(state, amounts, there, around, spec.normalize is not None)
@@ -199,7 +201,8 @@ def is_known_source(state: State, word: Word) -> bool:
         "unknown-source",
         f"there is no source `{word.text}`",
         word.span,
-        did_you_mean(word.text, list(state.sources)),
+        did_you_mean(word.text, list(state.sources))
+        or f"add it below `sources`: {word.text}: {{modality: text, tokens: 1T}}",
     )
     return False
 

@@ -55,7 +55,8 @@ def optimizer_named(state: State, word: Word) -> OptimizerSpec | None:
             "unknown-optimizer",
             f"there is no optimizer `{word.text}`",
             word.span,
-            did_you_mean(word.text, list(state.spec.optimizers)),
+            did_you_mean(word.text, list(state.spec.optimizers))
+            or f"add it below `optimizers`: {word.text}: {{kind: adamw, weight_decay: .1}}",
         )
     return spec
 

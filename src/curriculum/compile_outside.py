@@ -5,6 +5,7 @@ from fractions import Fraction
 from curriculum.compile_merge import is_known_module
 from curriculum.compile_rope_values import rope_of
 from curriculum.compile_state import Outside, State
+from curriculum.errors import nearest
 from curriculum.plan import Checkpoint
 from curriculum.spec import CheckpointSpec, Word
 from curriculum.units import count_in_words, decimal_words
@@ -49,11 +50,14 @@ def outside_of(state: State, name: str, spec: CheckpointSpec) -> Outside:
 def _is_given(state: State, name: str, gives: tuple[str, ...], word: Word) -> bool:
     if word.text.partition("/")[0] in gives:
         return True
+    if not all(state.is_declared("modules", module) for module in gives):
+        return False  # told of where it is given
+    near = nearest(word.text, gives)
     state.report(
         "checkpoint-fact",
         f"`{name}` says something of `{word.text}`, which it does not give",
         word.span,
-        f"it gives {', '.join(gives) or 'nothing'}",
+        f"did you mean `{near[0]}`?" if near else f"it gives {', '.join(gives) or 'nothing'}",
     )
     return False
 

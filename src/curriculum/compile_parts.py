@@ -5,7 +5,7 @@ from dataclasses import replace
 from math import floor
 
 from curriculum.compile_state import State
-from curriculum.errors import did_you_mean
+from curriculum.errors import Span, did_you_mean
 from curriculum.models.presets import counted_shape, shape_of
 from curriculum.models.shapes import Shape
 from curriculum.nodes import Scalar, walk
@@ -28,7 +28,7 @@ def compile_modules(state: State) -> dict[str, Module]:
         try:
             modules[name] = Module(name, preset, _shape(spec))
         except ValueError as error:
-            state.report("module-shape", str(error), spec.span)
+            state.report("module-shape", str(error), _place_of(state, spec, str(error)))
     kinds: dict[str, str] = {}
     for name, module in modules.items():
         if (other := kinds.setdefault(module.shape.kind, name)) != name:
@@ -39,6 +39,18 @@ def compile_modules(state: State) -> dict[str, Module]:
                 "keep one of them",
             )
     return modules
+
+
+def _place_of(state: State, spec: ModuleSpec, message: str) -> Span:
+    """Return the field that a message is of, or the whole module."""
+    modules = state.spec.root.get("modules")
+    said = modules.get(spec.name.text) if isinstance(modules, Map) else None
+    for key, value in said.entries if isinstance(said, Map) else ():
+        if f"no field {key.text!r}" in message or message.startswith(f"{key.text} is "):
+            return key.span
+        if key.text == "preset" and message.startswith("unknown preset"):
+            return value.span
+    return spec.span
 
 
 def _shape(spec: ModuleSpec) -> Shape:

@@ -35,7 +35,7 @@ def parents_of(state: State, spec: StageSpec) -> list[Point] | None:
             "missing-parent",
             f"there is no stage `{point.stage}` to start from",
             point.span,
-            did_you_mean(point.stage, list(state.spec.stages)),
+            did_you_mean(point.stage, [*state.spec.stages, *_new(point.stage)]),
         )
     failed = any(
         p.stage not in state.drafts
@@ -45,6 +45,11 @@ def parents_of(state: State, spec: StageSpec) -> list[Point] | None:
         for p in points
     )
     return None if missing or failed else points
+
+
+def _new(name: str) -> list[str]:
+    """Return `new` where a word that is no stage may have been meant for it."""
+    return nearest(name, ["new"])
 
 
 def mark_step(state: State, point: Point) -> int | None:

@@ -40,7 +40,7 @@ def holds_a_step(state: State, spec: StageSpec, laid: Laid) -> bool:
     number, way_out = int(quantity.amount.value), "ask for more, or make the batch smaller"
     if quantity.scale != UNSCALED:
         way_out = "ask for more in the overlay, or make the batch smaller"
-    elif unit != "seqs" and not spec.round_down and number > 1:
+    elif (unit == "tokens" or is_mark) and not spec.round_down and number > 1:
         way_out = f"did you mean `{f'until: step {number}' if is_mark else f'steps: {number}'}`?"
     step = f"{rounded_in_words(first.tokens_per_step)} tokens"
     state.report(

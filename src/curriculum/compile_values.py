@@ -9,7 +9,7 @@ from fractions import Fraction
 from curriculum.clock import Clock
 from curriculum.compile_state import Draft, State
 from curriculum.curve import Curve, constant
-from curriculum.errors import Span
+from curriculum.errors import Span, named_or_listed
 from curriculum.extent import Ground, Refused
 from curriculum.plan import Stage
 from curriculum.riding import Reading, lay_on_clock
@@ -61,7 +61,8 @@ def _module_of(setting: str) -> str:
 def _may_set(state: State, draft: Draft, target: str, name: str, span: Span) -> bool:
     module, _, part = target.partition("/")
     if module not in draft.init or module not in state.modules:
-        state.report("set-of-absent", f"stage `{draft.name}` has no module `{module}`", span)
+        message = f"stage `{draft.name}` has no module `{module}`"
+        state.report("set-of-absent", message, span, named_or_listed(module, draft.init))
         return False
     kind = state.modules[module].shape.kind
     has = not part or part in state.modules[module].shape.parts()

@@ -8,6 +8,7 @@ ValueProblem (ValueError)  a text that is no value, raised by leaves, placed by 
   ClaimProblem             a text that is no claim, with the part of it that is wrong
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -139,8 +140,9 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.7) -> list[str]:
     is_short = len(word) <= 4
     alike = get_close_matches(word, names, n=3, cutoff=min(cutoff, 0.6) if is_short else cutoff)
     if is_short:  # two letters in the wrong order are much of a short word
-        alike = [name for name in alike if abs(len(name) - len(word)) <= 1]
-    inside = [name for name in names if name in word.split("_") or word in name.split("_")]
+        near = (name for name in alike if abs(len(name) - len(word)) <= 1)
+        alike = [name for name in near if name[:1] == word[:1]]
+    inside = [name for name in names if name in word.split("_") or word in re.split("[-_]", name)]
     return (alike + inside)[:1]
 
 

@@ -15,6 +15,8 @@ OTHER_WORDS: Mapping[str, tuple[str, ...]] = {
     "dataset": ("sources", "mixture"),
     "datasets": ("sources", "mixture"),
     "mix": ("mixture",),
+    "scratch": ("new",),
+    "random": ("new",),
     "parent": ("init",),
     "parents": ("init",),
     "from": ("init",),
@@ -61,7 +63,13 @@ OTHER_WORDS: Mapping[str, tuple[str, ...]] = {
     "weight": ("ratio",),
     "share": ("ratio",),
     "sources": ("of",),
+    "cross_entropy": ("next_token",),
+    "lm": ("next_token",),
+    "contrastive": ("siglip",),
+    "load_balancing": ("balance",),
+    "multimodal": ("image-text",),
     # of an optimizer
+    "betas": ("beta1",),
     "epsilon": ("eps",),
     "wd": ("weight_decay",),
     # of a model, as its `config.json` has them

@@ -10,7 +10,7 @@ from curriculum.words import CHECKPOINT
 
 def read_checkpoint(reader: SpecReader, node: Node | None) -> CheckpointSpec | None:
     """Read what makes a stage an outside checkpoint."""
-    entries = reader.mapping(node, "`checkpoint`")
+    entries = reader.mapping(node, "`checkpoint`", "{gives: [llm], path: {}}")
     if entries is None:
         return None
     reader.keys(entries, CHECKPOINT, "a checkpoint")

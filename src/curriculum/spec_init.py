@@ -23,6 +23,10 @@ def read_init(reader: SpecReader, node: Node | None) -> Said:
     if node is None:
         return None, None, ()
     if isinstance(node, Scalar):
+        if node.text == "new":
+            what = "`init` says module by module what is new"
+            reader.problem("wrong-value", what, node.span, "write {llm: new}")
+            return None, None, ()
         return None, reader.point(node), ()
     entries = reader.mapping(node, "`init`")
     if entries is None:

@@ -12,7 +12,7 @@ _WORDS = {"over": MASKS, "reduce": REDUCTIONS}
 
 def read_loss(reader: SpecReader, node: Node | None) -> dict[str, LossSpec] | None:
     """Read all loss terms of a stage; None where one of them could not be read."""
-    entries = reader.mapping(node, "`loss`")
+    entries = reader.mapping(node, "`loss`", "{{}: 1}")
     if entries is None:
         return None
     before = len(reader.problems)

@@ -91,7 +91,7 @@ def _tree(reader: SpecReader, node: Node, in_piece: bool = False) -> MixSpec | N
         return _by_size(reader, node)
     if in_piece and isinstance(node, Scalar) and node.text == PREVIOUS:
         return MixSpec((), None, (), (), node.span, previous=True)
-    entries = reader.mapping(node, "a mixture")
+    entries = reader.mapping(node, "a mixture", "{{}: 1}")
     if entries is None:
         return None
     replay = entries.get("replay")

@@ -31,7 +31,7 @@ def _optimizer(
     reader: SpecReader, name: Word, node: Node, above: Word | None = None
 ) -> OptimizerSpec | None:
     """Read an optimizer, or the rule of a module or part, whose kind is that `above` if unsaid."""
-    entries = reader.mapping(node, "an optimizer")
+    entries = reader.mapping(node, "an optimizer", "{kind: {}}")
     if entries is None:
         return None
     kind_node = entries.get("kind")
@@ -51,7 +51,10 @@ def _optimizer(
             values[key.text] = (_curve if _is_curve(value) else _value)(reader, key, value)
             continue
         what = f"{kind.text if kind else 'an optimizer'} has no value `{key.text}`"
-        reader.problem("unknown-key", what, key.span, did_you_mean(key.text, known))
+        way_out = did_you_mean(key.text, known)
+        if key.text in ("lr", "learning_rate"):
+            way_out = "a stage says its learning rate: `lr: SCHEDULE`"
+        reader.problem("unknown-key", what, key.span, way_out)
     parts: dict[str, OptimizerSpec] = {}
     for key, value in sorted(rules, key=lambda rule: "/" in rule[0].text):  # a module, its parts
         module = parts.get(key.text.partition("/")[0])

@@ -78,6 +78,8 @@ def _name(reader: SpecReader, root: Map) -> str:
     if name is not None and not re.fullmatch(PLAN_PATTERN, name.text):
         what = f"`{name.text}` is not a name of a plan"
         way_out = "small letters, digits, `.`, `-` and `_`, the first a letter or digit"
+        small = re.sub(r"\s+", "-", name.text.strip().lower())
+        way_out = f"write `{small}`" if re.fullmatch(PLAN_PATTERN, small) else way_out
         reader.problem("wrong-name", what, name.span, way_out)
     return name.text if name else ""
 
@@ -90,7 +92,7 @@ def _schedules(reader: SpecReader, node: Node | None) -> dict[str, CurveSpec]:
 def _modules(reader: SpecReader, node: Node | None) -> dict[str, ModuleSpec]:
     modules = {}
     for word, value in reader.named(node, "`modules`"):
-        entries = reader.mapping(value, "a module")
+        entries = reader.mapping(value, "a module", "{preset: {}}")
         if entries is not None and (module := _module(reader, word, entries)) is not None:
             modules[word.text] = module
     return modules
@@ -130,7 +132,7 @@ def _sources(reader: SpecReader, node: Node | None) -> dict[str, SourceSpec]:
 
 
 def _source(reader: SpecReader, name: Word, node: Node) -> SourceSpec | None:
-    entries = reader.mapping(node, "a source")
+    entries = reader.mapping(node, "a source", "{modality: text, tokens: {}}")
     if entries is None:
         return None
     reader.keys(entries, SOURCE, "a source")

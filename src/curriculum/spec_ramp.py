@@ -15,7 +15,7 @@ def read_ramp(reader: SpecReader, entries: Map, unit: str) -> RampSpec | None:
     """Read `{from, to, shape: linear, multiple_of}` or `{from, to, by}`; None where refused."""
     before = len(reader.problems)
     reader.keys(entries, RAMP, "a ramp")
-    end, level = entries.get("to"), _level(reader, entries)
+    end, level = entries.get("to"), _level(reader, entries, unit)
     if end is None:
         reader.problem("missing-key", "a ramp says where it goes `to`", entries.span, "to: 4096")
     sizes = {
@@ -33,7 +33,7 @@ def read_ramp(reader: SpecReader, entries: Map, unit: str) -> RampSpec | None:
     return RampSpec(start, end_size, level_size, entries.get("by") is None, entries.span)
 
 
-def _level(reader: SpecReader, entries: Map) -> Node | None:
+def _level(reader: SpecReader, entries: Map, unit: str) -> Node | None:
     """Return what says the size of the levels; a ramp has one of two ways to say it."""
     by, multiple, shape = (entries.get(key) for key in ("by", "multiple_of", "shape"))
     if shape is not None and reader.word(shape, ("linear",)) is None:
@@ -42,14 +42,17 @@ def _level(reader: SpecReader, entries: Map) -> Node | None:
         return by
     if by is None and multiple is not None and shape is not None:
         return multiple
+    by_words, level = ("by: 16", "multiple_of: 768")
+    if unit == "tokens":
+        by_words, level = ("by: 1Mi", "multiple_of: 3Mi")
     what = "this ramp does not say in which steps it goes"
-    way_out = "add `by: 16` for equal increments, or `shape: linear, multiple_of: 768`"
+    way_out = f"add `{by_words}` for equal increments, or `shape: linear, {level}`"
     if by is not None:
         what = "`by` says all of how a ramp goes"
         way_out = "keep `by`, or `shape: linear` with `multiple_of`"
     elif shape is not None:
         what = "a linear ramp says what its sizes are a `multiple_of`"
-        way_out = "add `multiple_of: 768`"
+        way_out = f"add `{level}`"
     elif multiple is not None:
         what, way_out = "a ramp with `multiple_of` says its `shape`", "add `shape: linear`"
     reader.problem("wrong-value", what, entries.span, way_out)
@@ -69,7 +72,7 @@ def read_layout(reader: SpecReader, node: Node) -> LayoutSpec | None:
     if isinstance(node, Scalar) and node.text == "none":
         return LayoutSpec({}, UNSCALED, node.span)
     before = len(reader.problems)
-    entries = reader.mapping(node, "`layout`")
+    entries = reader.mapping(node, "`layout`", "{dp: {}, micro: 1}")
     if entries is None:
         return None
     reader.keys(entries, LAYOUT, "`layout`")

@@ -177,11 +177,14 @@ class SpecReader:
         word = self.word(node, ("true", "false"))
         return word is not None and word.text == "true"
 
-    def mapping(self, node: Node | None, wanted: str) -> Map | None:
+    def mapping(self, node: Node | None, wanted: str, example: str = "") -> Map | None:
+        """Return a mapping, or note that it is none; `example` shows one, with `{}` for a word."""
         if node is None or self.is_nothing(node):
             return None
         if not isinstance(node, Map):
-            self.problem("wrong-type", f"{wanted} is a mapping", node.span)
+            word = node.text if isinstance(node, Scalar) else "..."
+            way_out = f"write {example.replace('{}', word)}" if example else None
+            self.problem("wrong-type", f"{wanted} is a mapping", node.span, way_out)
             return None
         return node
 

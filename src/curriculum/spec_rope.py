@@ -28,22 +28,33 @@ def read_rope(reader: SpecReader, node: Node | None) -> dict[str, RopeSpec] | No
     if isinstance(node, Scalar) and node.text == "none":
         return {}
     before = len(reader.problems)
-    entries = reader.mapping(node, "`rope`")
+    entries = reader.mapping(node, "`rope`", "{llm: {base: {}}}")
     ropes: dict[str, RopeSpec] = {}
     for key, value in entries.entries if entries is not None else ():
         name = reader.small(key.text)
-        if not TARGET.fullmatch(name):
+        if isinstance(value, Scalar) and value.text != "none" and _is_of_a_module(name):
+            what = "`rope` is said by module"
+            text = f"{name if name in ROPE else 'base'}: {value.text}"
+            reader.problem("wrong-type", what, key.span, f"write {{llm: {{{text}}}}}")
+        elif not TARGET.fullmatch(name):
             reader.problem("wrong-name", f"`{key.text}` is no module or part", key.span)
         elif (rope := read_rope_of(reader, name, value)) is not None:
             ropes[name] = rope
     return None if len(reader.problems) > before else ropes
 
 
+def _is_of_a_module(name: str) -> bool:
+    """Say whether a key of `rope` was likely meant one level below, in a module's."""
+    from curriculum.other_words import OTHER_WORDS  # only mistakes need it
+
+    return name in ROPE or not ROPE.keys().isdisjoint(OTHER_WORDS.get(name, ()))
+
+
 def read_rope_of(reader: SpecReader, name: str, node: Node) -> RopeSpec | None:
     """Read the RoPE of one module or part; `none` turns nothing."""
     if isinstance(node, Scalar) and node.text == "none":
         return RopeSpec(None, None, node.span)
-    entries = reader.mapping(node, "the RoPE of a module")
+    entries = reader.mapping(node, "the RoPE of a module", "{base: {}}")
     if entries is None:
         return None
     reader.keys(entries, ROPE, "`rope`")
@@ -79,7 +90,7 @@ def read_scaling(reader: SpecReader, node: Node) -> ScalingSpec | None:
     """Read what stretches RoPE; None where it is refused."""
     from curriculum.rope_scaling import SCALINGS
 
-    entries = reader.mapping(node, "a RoPE scaling")
+    entries = reader.mapping(node, "a RoPE scaling", "{kind: {}, factor: 8, original: 4Ki}")
     if entries is None:
         return None
     if (kind_node := entries.get("kind")) is None:

@@ -262,8 +262,8 @@ def _as_mark(message: str) -> str:
 def _mark_help(text: str) -> str | None:
     """Say what was meant by `steps 2,000`, `half` or `last`."""
     plain = text.strip().lower()
-    if plain in ("last", "final", "finish"):
-        return "did you mean end?"
+    if plain in ("end", "last", "final"):
+        return "leave it out: without a mark it is the end"
     if plain == "half":
         return "did you mean 50%?"
     steps = re.fullmatch(r"step(?:s)?[ :=]*([0-9].*)", plain)
@@ -276,7 +276,7 @@ def _mark_help(text: str) -> str | None:
     if bare is not None:
         return f"write `step {bare[1]}`, or `{bare[1]} tokens`"
     if way_out is None and not _AMOUNT.fullmatch(text.strip()):
-        return "write tokens (`4T`), `step 120_000`, a share (`60%`) or `end`"
+        return "write tokens (`4T`), `step 120_000` or a share (`60%`)"
     return way_out
 
 
