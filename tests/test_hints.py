@@ -44,7 +44,7 @@ def test_the_family_is_fine() -> None:
          "did you mean `init`?"),
         ("init: first", "from: first", "stage `second` has no key `from`; did you mean `init`?"),
         ("keep: first", "keep: frist", "there is no stage `frist` to keep; did you mean `first`?"),
-        ("keep: first", "keep: xyz", "there is no stage `xyz` to keep; `init` reaches first"),
+        ("keep: first", "keep: xyz", "there is no stage `xyz` to keep; keep its ancestor: first"),
         ("carry: all", "carry: [lm]", "no parent leaves optimizer state for `lm`; "
          "did you mean `llm`?"),
         ("carry: all", "carry: al", "no parent leaves optimizer state for `al`; "

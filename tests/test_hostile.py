@@ -284,14 +284,14 @@ CHANGES = [
         "weight_decay: .1, llm/nose: {kind: adamw}",
         "unknown-part@6:41",
     ),
-    ("preset", "moonlight-proxy", "moonlite", "module-shape@4:8"),
-    ("preset-field", "moonlight-proxy", "moonlight-proxy, hidden: -4", "module-shape@4:8"),
-    ("preset-field2", "moonlight-proxy", "moonlight-proxy, hiden: 4", "module-shape@4:8"),
+    ("preset", "moonlight-proxy", "moonlite", "module-shape@4:17"),
+    ("preset-field", "moonlight-proxy", "moonlight-proxy, hidden: -4", "module-shape@4:34"),
+    ("preset-field2", "moonlight-proxy", "moonlight-proxy, hiden: 4", "module-shape@4:34"),
     (
         "preset-field3",
         "moonlight-proxy",
         "moonlight-proxy, hidden: [4]",
-        "module-shape@4:8 wrong-type@4:42",
+        "wrong-type@4:42",
     ),
     (
         "modality",

@@ -203,14 +203,11 @@ def test_the_name_of_a_plan_may_hold_dots_and_no_other_name_does() -> None:
     spec, problems = spec_of({}, plan="llama-3.1-405b")
     assert problems == []
     assert spec.name == "llama-3.1-405b"
-    for name in ("Llama", ".hidden", "a/b"):
+    rule = "small letters, digits, `.`, `-` and `_`, the first a letter or digit"
+    for name, way_out in (("Llama 3", "write `llama-3`"), (".hidden", rule), ("a/b", rule)):
         _, problems = spec_of({}, plan=name)
         assert [(p.rule, p.message, p.help) for p in problems] == [
-            (
-                "wrong-name",
-                f"`{name}` is not a name of a plan",
-                "small letters, digits, `.`, `-` and `_`, the first a letter or digit",
-            )
+            ("wrong-name", f"`{name}` is not a name of a plan", way_out)
         ]
     _, problems = spec_of({}, sources={"web-1.1": {"modality": "text"}})
     assert [(p.rule, p.message) for p in problems] == [("wrong-name", "`web-1.1` is not a name")]

@@ -8,7 +8,7 @@ from curriculum.compile_state import State
 from curriculum.errors import Span, did_you_mean
 from curriculum.models.presets import counted_shape, shape_of
 from curriculum.models.shapes import Shape
-from curriculum.nodes import Scalar, walk
+from curriculum.nodes import Map, Scalar, walk
 from curriculum.plan import Module, Source
 from curriculum.spec import (
     MixSpec,

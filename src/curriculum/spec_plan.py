@@ -118,7 +118,12 @@ def _module(reader: SpecReader, name: Word, entries: Map) -> ModuleSpec | None:
         )
         return None
     said = [(key.text, node) for key, node in entries.entries if key.text not in MODULE]
-    fields = {key: reader.field(node) for key, node in said}
+    fields = {}
+    for key, value in said:
+        before = len(reader.problems)
+        field = reader.field(value)
+        if len(reader.problems) == before:
+            fields[key] = field
     known = preset is not None or kind is not None
     return ModuleSpec(name, preset, kind, fields, entries.span) if known else None
 

@@ -335,9 +335,9 @@ def test_claims_on_the_values_of_optimizers_hold(claim: str) -> None:
             "did you mean `llm`?",
         ),
         (
-            "optimizer.llm/tail.beta2 <= 1",
-            "no stage trains `llm/tail` with an optimizer, in the claim "
-            "`optimizer.llm/tail.beta2 <= 1`; did you mean `llm/head`?",
+            "optimizer.llm/heads.beta2 <= 1",
+            "no stage trains `llm/heads` with an optimizer, in the claim "
+            "`optimizer.llm/heads.beta2 <= 1`; did you mean `llm/head`?",
         ),
         (
             "'other: optimizer.llm.momentum < 1'",

@@ -61,7 +61,7 @@ def test_stop_at_and_resume_and_audit(lock: Path, capsys: pytest.CaptureFixture[
     ("stop_at", "why"),
     [
         ("late@end", "no stage `late`"),
-        ("text@9 parsecs", "is not an amount"),
+        ("text@9 parsecs", "is not a mark"),
         ("text@step 9", "lies past the end"),
     ],
 )

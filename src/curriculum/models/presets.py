@@ -201,8 +201,7 @@ def _preset_hint(preset: str) -> str:
     """Name the preset that is written alike, else those of its family, and the way without one."""
     if near := nearest(preset, PRESETS, cutoff=0.8):
         return f"did you mean {near[0]!r}?"
-    family = preset.partition("-")[0].rstrip("0123456789.")
-    same = [name for name in PRESETS if family and name.startswith(family)]
+    same = [name for name in PRESETS if len(preset) > 3 and name.startswith(preset[:4])]
     return (
         f"there are {', '.join(same or PRESETS)}; or say what is known of it: "
         "{kind: llm, params: 8B}"
