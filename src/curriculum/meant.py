@@ -41,6 +41,30 @@ def meant(text: str, is_good: Callable[[str], object]) -> str | None:
     return None
 
 
+def meant_mark(text: str, is_amount: Callable[[str], object]) -> str | None:
+    """Say what to write for a text that is no mark; None where it is an amount, and a wrong one.
+
+    >>> meant_mark("step 2,000", "2_000".__eq__), meant_mark("half", "".__eq__)
+    ('did you mean step 2_000?', 'did you mean 50%?')
+    """
+    plain = text.strip().lower()
+    if plain in ("end", "last", "final"):
+        return "leave it out: without a mark it is the end"
+    if plain == "half":
+        return "did you mean 50%?"
+    steps = re.fullmatch(r"steps?[ :=]*([0-9].*)", plain)
+    found = meant(steps[1] if steps else text, is_amount)
+    if steps and (found or is_amount(steps[1])):
+        return f"did you mean step {found or steps[1]}?"
+    if found and re.fullmatch("[0-9_]+", found):
+        return f"write `step {found}`, or `{found} tokens`"
+    if found:
+        return f"did you mean {found}?"
+    if is_amount(text.strip()):
+        return None
+    return "write tokens (`4T`), `step 120_000` or a share (`60%`)"
+
+
 def without_commas(text: str) -> str:
     """Write a number with commas as plans have it.
 

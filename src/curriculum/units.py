@@ -134,7 +134,11 @@ def parse_mark(text: str) -> Amount:
     try:
         return parse_amount(text)
     except ValueProblem as problem:
-        raise ValueProblem(_as_mark(str(problem)), _mark_help(text) or problem.help) from None
+        from curriculum.meant import meant_mark  # only mistakes need it
+
+        message = str(problem).replace("is not an amount", "is not a mark")
+        way_out = meant_mark(text, _AMOUNT.fullmatch) or problem.help
+        raise ValueProblem(message, way_out) from None
 
 
 def parse_seq_len(text: str) -> int:
@@ -253,31 +257,6 @@ def _amount_help(text: str) -> str | None:
 
     found = meant(text, _AMOUNT.fullmatch)
     return f"did you mean {found}?" if found else None
-
-
-def _as_mark(message: str) -> str:
-    return message.replace("is not an amount", "is not a mark")
-
-
-def _mark_help(text: str) -> str | None:
-    """Say what was meant by `steps 2,000`, `half` or `last`."""
-    plain = text.strip().lower()
-    if plain in ("end", "last", "final"):
-        return "leave it out: without a mark it is the end"
-    if plain == "half":
-        return "did you mean 50%?"
-    steps = re.fullmatch(r"step(?:s)?[ :=]*([0-9].*)", plain)
-    way_out = _amount_help(steps[1] if steps else text)
-    if steps and way_out is None and re.fullmatch(_DECIMAL, steps[1]):
-        return f"did you mean step {steps[1]}?"
-    if steps and way_out:
-        return way_out.replace("mean ", "mean step ")
-    bare = re.fullmatch(r"did you mean ([0-9_]+)\?", way_out or "")
-    if bare is not None:
-        return f"write `step {bare[1]}`, or `{bare[1]} tokens`"
-    if way_out is None and not _AMOUNT.fullmatch(text.strip()):
-        return "write tokens (`4T`), `step 120_000` or a share (`60%`)"
-    return way_out
 
 
 def _number_help(text: str) -> str | None:
