@@ -132,5 +132,7 @@ def test_json_and_at_say_both(capsys: pytest.CaptureFixture[str], tmp_path: Path
     assert run(["at", str(file), "a@step 5", "--format", "json"]) == 0
     now = json.loads(capsys.readouterr().out)
     assert now["path_tokens"] == step(39 * T // 10) + 5 * 4_194_304
-    assert run(["at", str(file), "soup"]) == 2
-    assert "stage `soup` only composes: it has no steps" in capsys.readouterr().err
+    assert run(["at", str(file), "soup", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["path_tokens"] == path
+    assert run(["at", str(file), "soup@step 5"]) == 2
+    assert "all of it is `soup@end`" in capsys.readouterr().err
