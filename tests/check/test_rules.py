@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from curriculum.check.rules import RULES, broken_rules
+from curriculum.check.advice import advice, every_rule
+from curriculum.check.rules import broken_rules
 from curriculum.compile import compile_file, compile_text
 from curriculum.errors import Severity
 from curriculum.lock import read_lock, write_lock
@@ -82,7 +83,7 @@ def plan_of(text: str) -> Plan:
 def said(plan: Plan, rule: str) -> list[str]:
     """Return what a rule says of a plan, as `line:column severity message`."""
     lines = []
-    for finding in broken_rules(plan):
+    for finding in (*broken_rules(plan), *advice(plan)):
         if finding.rule == rule:
             assert finding.span is not None
             place = f"{finding.span.line}:{finding.span.column}"
@@ -305,14 +306,14 @@ def test_a_plan_that_breaks_the_rule(rule: str, text: str, message: str) -> None
     assert message in said(plan_of(text), rule)
 
 
-@pytest.mark.parametrize("rule", [rule.code for rule in RULES])
+@pytest.mark.parametrize("rule", [r.code for r in every_rule()])
 def test_plans_that_keep_every_rule(rule: str) -> None:
     assert said(plan_of(SMALL), rule) == []
     assert said(plan_of(EYES), rule) == []
 
 
 def test_every_rule_has_a_plan_that_breaks_it() -> None:
-    assert {*FAILS, "budgets-become-whole-steps"} == {rule.code for rule in RULES}
+    assert {*FAILS, "budgets-become-whole-steps"} == {rule.code for rule in every_rule()}
 
 
 def test_a_first_step_is_told_of_where_it_is_much_of_its_stage() -> None:
@@ -374,7 +375,7 @@ def test_a_budget_that_was_not_rounded_to_the_next_step() -> None:
 
 
 def test_sentences_are_sentences() -> None:
-    for rule in RULES:
+    for rule in every_rule():
         assert rule.sentence.endswith((".", ":"))
         assert rule.code == rule.check.__name__.replace("_", "-")
         assert rule.check.__doc__

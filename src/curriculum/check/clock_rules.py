@@ -17,9 +17,6 @@ MIN_STEPS = 3
 LOST_MINUS = 2
 """From this power of ten on a rate is taken for one whose exponent lost its sign."""
 
-WASTED = Fraction(1, 100)
-"""Of a stage's tokens, what a first step that changes no weights may read without a word."""
-
 
 def budgets_become_whole_steps(plan: Plan) -> Iterator[Diagnostic]:
     """What a stage plans differs by less than a step from what it asked: upwards, or downwards
@@ -124,7 +121,7 @@ def every_trained_module_moves(plan: Plan) -> Iterator[Diagnostic]:
 
     def rests(stage: Stage, kind: str, name: str, piece: Piece) -> Diagnostic | None:
         curve = stage.lr.get(name) if kind == "lr" else None
-        if curve is None or not _is_zero(curve):
+        if curve is None or not is_zero(curve):
             return None
         return Diagnostic(
             "every-trained-module-moves",
@@ -161,26 +158,6 @@ def warm_ups_end_in_their_stage(plan: Plan) -> Iterator[Diagnostic]:
     yield from _once_a_place(plan, goes_on)
 
 
-def first_steps_learn(plan: Plan) -> Iterator[Diagnostic]:
-    """The first step of a short stage changes weights: a warm-up from 0 reads 0 at step 0.
-
-    Told where that step is at least 1% of the stage.
-    """
-    for stage in plan.stages:
-        idle = [target for target, curve in stage.lr.items() if _begins_at_zero(curve)]
-        share = Fraction(stage.at(0).tokens_per_step, stage.tokens)
-        if idle and stage.steps > 1 and share >= WASTED:
-            names = ", ".join(f"`{target}`" for target in idle)
-            yield Diagnostic(
-                "first-steps-learn",
-                f"step 0 of stage `{stage.name}` is {float(share * 100):.3g}% of its tokens, and "
-                f"changes nothing of {names}: a warm-up from 0 reads 0 there",
-                plan.place(f"stages.{stage.name}.lr.{idle[0]}"),
-                "start the warm-up above 0, or make the batch smaller",
-                Severity.INFO,
-            )
-
-
 def stages_have_three_steps(plan: Plan) -> Iterator[Diagnostic]:
     """A stage has at least 3 steps."""
     for stage in plan.stages:
@@ -196,11 +173,8 @@ def stages_have_three_steps(plan: Plan) -> Iterator[Diagnostic]:
             )
 
 
-def _begins_at_zero(curve: Curve | None) -> bool:
-    return curve is not None and not _is_zero(curve) and curve.at(0, 0) == 0
-
-
-def _is_zero(curve: Curve) -> bool:
+def is_zero(curve: Curve) -> bool:
+    """Say whether a curve is 0 at every step."""
     return all(piece.a == piece.b == 0 for piece in curve.pieces)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, assert_never
 from xml.sax.saxutils import quoteattr
 
-from curriculum.check.rules import RULES
+from curriculum.check.advice import every_rule
 from curriculum.errors import Diagnostic, Severity, Span
 from curriculum.findings import SEVERITIES, count_words, finding_json, printable, text_of
 
@@ -81,7 +81,7 @@ def _json(checked: Sequence[Checked]) -> dict[str, Any]:
 
 def _sarif(checked: Sequence[Checked]) -> dict[str, Any]:
     findings = all_findings(checked)
-    sentences = {rule.code: rule.sentence for rule in RULES}
+    sentences = {rule.code: rule.sentence for rule in every_rule()}
     codes = sorted({f.rule for f in findings})
     rules: list[dict[str, Any]] = []
     for code in codes:

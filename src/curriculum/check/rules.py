@@ -2,7 +2,8 @@
 
 What cannot be compiled at all (shares of 1.02, a missing parent, a stage that outlives its
 schedule) is refused by the compiler. The rules here read the compiled plan: `RULES` is what the
-command, the tests and `explain` read, the docstring of a rule is its sentence.
+commands, the tests and `explain` read, the docstring of a rule is its sentence. What only advises
+stands in `advice.py`; why there is a rule, and an example of it, in `handbook/`.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,33 +23,33 @@ class Rule(NamedTuple):
     check: Callable[[Plan], Iterator[Diagnostic]]
 
 
-def _rule(severity: Severity, check: Callable[[Plan], Iterator[Diagnostic]]) -> Rule:
+def rule_of(severity: Severity, check: Callable[[Plan], Iterator[Diagnostic]]) -> Rule:
+    """Make a rule of a function: its name is the code, its docstring's beginning the sentence."""
     assert check.__doc__
     sentence = " ".join(check.__doc__.split("\n\n")[0].split())
     return Rule(check.__name__.replace("_", "-"), sentence, severity, check)
 
 
 RULES: tuple[Rule, ...] = (
-    _rule(Severity.ERROR, clock_rules.budgets_become_whole_steps),
-    _rule(Severity.ERROR, clock_rules.carried_modules_go_on_at_their_rate),
-    _rule(Severity.ERROR, clock_rules.rates_are_not_negative),
-    _rule(Severity.ERROR, clock_rules.rates_are_below_one),
-    _rule(Severity.WARNING, clock_rules.warm_ups_end_in_their_stage),
-    _rule(Severity.WARNING, clock_rules.every_trained_module_moves),
-    _rule(Severity.INFO, clock_rules.first_steps_learn),
-    _rule(Severity.WARNING, clock_rules.stages_have_three_steps),
-    _rule(Severity.ERROR, model_rules.rope_never_shrinks_unsaid),
-    _rule(Severity.WARNING, model_rules.rope_grows_with_context),
-    _rule(Severity.ERROR, model_rules.context_never_shrinks_unsaid),
-    _rule(Severity.ERROR, model_rules.every_loss_term_has_its_modules),
-    _rule(Severity.ERROR, model_rules.every_trained_module_has_a_loss),
-    _rule(Severity.WARNING, model_rules.everything_declared_is_used),
-    _rule(Severity.ERROR, data_rules.every_source_can_be_read),
-    _rule(Severity.ERROR, data_rules.every_source_is_drawn),
-    _rule(Severity.ERROR, data_rules.no_source_passes_its_cap),
-    _rule(Severity.ERROR, data_rules.separate_stages_deal_their_own_samples),
-    _rule(Severity.WARNING, data_rules.repeated_sources_are_capped),
-    _rule(Severity.ERROR, claim_rules.claims_hold),
+    rule_of(Severity.ERROR, clock_rules.budgets_become_whole_steps),
+    rule_of(Severity.ERROR, clock_rules.carried_modules_go_on_at_their_rate),
+    rule_of(Severity.ERROR, clock_rules.rates_are_not_negative),
+    rule_of(Severity.ERROR, clock_rules.rates_are_below_one),
+    rule_of(Severity.WARNING, clock_rules.warm_ups_end_in_their_stage),
+    rule_of(Severity.WARNING, clock_rules.every_trained_module_moves),
+    rule_of(Severity.WARNING, clock_rules.stages_have_three_steps),
+    rule_of(Severity.ERROR, model_rules.rope_never_shrinks_unsaid),
+    rule_of(Severity.WARNING, model_rules.rope_grows_with_context),
+    rule_of(Severity.ERROR, model_rules.context_never_shrinks_unsaid),
+    rule_of(Severity.ERROR, model_rules.every_loss_term_has_its_modules),
+    rule_of(Severity.ERROR, model_rules.every_trained_module_has_a_loss),
+    rule_of(Severity.WARNING, model_rules.everything_declared_is_used),
+    rule_of(Severity.ERROR, data_rules.every_source_can_be_read),
+    rule_of(Severity.ERROR, data_rules.every_source_is_drawn),
+    rule_of(Severity.ERROR, data_rules.no_source_passes_its_cap),
+    rule_of(Severity.ERROR, data_rules.separate_stages_deal_their_own_samples),
+    rule_of(Severity.WARNING, data_rules.repeated_sources_are_capped),
+    rule_of(Severity.ERROR, claim_rules.claims_hold),
 )
 
 

@@ -68,6 +68,7 @@ def command(
 
 def _check(file: Path, settings: list[str], max_examples: int, seed: int | None) -> "Checked":
     """Check one file; whatever cannot be read is told after the others."""
+    from curriculum.check.advice import advice
     from curriculum.check.properties import broken_properties
     from curriculum.check.report import Checked
     from curriculum.findings import in_order
@@ -78,8 +79,10 @@ def _check(file: Path, settings: list[str], max_examples: int, seed: int | None)
         return Checked(str(file), error.diagnostics)
     except CurriculumError as error:
         return Checked(str(file), failure=str(error))
-    broken = broken_properties(loaded.plan, max_examples, seed) if loaded.plan else ()
-    findings = tuple(_placed(finding, file) for finding in (*loaded.findings, *broken))
+    found = list(loaded.findings)
+    if loaded.plan is not None:
+        found += [*advice(loaded.plan), *broken_properties(loaded.plan, max_examples, seed)]
+    findings = tuple(_placed(finding, file) for finding in found)
     return Checked(str(file), in_order(findings))
 
 
