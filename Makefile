@@ -85,8 +85,9 @@ bench: setup  ## every benchmark, each printing ratios
 tree: setup  ## print the tree of src/ with its captions, to paste into the README
 	@$(BIN)/python tests/test_readme.py
 
-docs: $(VENV)/.dev-installed  ## write the reference, the tables of errors and the tutorial anew
+docs: $(VENV)/.dev-installed  ## write the reference, the rules, the tables of errors and the tutorial anew
 	$(BIN)/curriculum schema --format markdown > docs/reference.md
+	$(BIN)/curriculum explain --format markdown > docs/rules.md
 	for page in test_docs test_write_a_plan; do \
 	    PYTHONPATH=tests NO_COLOR=1 COLUMNS=100 $(BIN)/python tests/$$page.py; done
 

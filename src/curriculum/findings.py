@@ -11,7 +11,7 @@ characters that steer a terminal: those are written as escapes.
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -42,12 +42,15 @@ def finding_json(finding: Diagnostic) -> dict[str, Any]:
     }
 
 
-def text_of(findings: Iterable[Diagnostic], colour: bool = False) -> str:
+def text_of(
+    findings: Iterable[Diagnostic], colour: bool = False, known: Mapping[str, str] | None = None
+) -> str:
     """Return findings as lines for a person, each with its place in the file; "" for none.
 
-    What several stages have in common is told once.
+    What several stages have in common is told once. `known` are texts by the names of their files,
+    which are then not read.
     """
-    texts: dict[str, tuple[str, ...]] = {}
+    texts = {file: _yaml_lines(text) for file, text in (known or {}).items()}
     lines = (line for finding in told_once(findings) for line in _lines(finding, colour, texts))
     return "".join(f"{line}\n" for line in lines)
 

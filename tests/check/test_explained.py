@@ -1,14 +1,22 @@
 """The handbook has a file for every rule, with a plan that breaks it and a way out that mends it"""
 
+import ast
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from curriculum.check.advice import advice, every_rule
-from curriculum.check.explained import HANDBOOK, entry, handbook
+from curriculum.check.explained import HANDBOOK, Explanation, entry, explanations, handbook
 from curriculum.check.rules import broken_rules
 from curriculum.compile import compile_file
 from curriculum.errors import Diagnostic, Severity
+from mistakes import MISTAKES
+
+ROOT = Path(__file__).parents[2]
+SRC = ROOT / "src" / "curriculum"
+DOCS = ROOT / "docs" / "language"
 
 CODES = [rule.code for rule in every_rule()]
 WITHOUT_EXAMPLE = {"budgets-become-whole-steps"}  # a check of the compiler: no text breaks it
@@ -58,3 +66,69 @@ def test_the_example_trips_its_rule_until_it_is_mended(code: str, tmp_path: Path
 def test_what_the_handbook_does_not_have() -> None:
     with pytest.raises(KeyError):
         entry("no-such-rule")
+
+
+# Every code that src/ emits is explained
+
+
+def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = node.func
+            yield (called.id if isinstance(called, ast.Name) else getattr(called, "attr", "")), node
+
+
+def takers(trees: Mapping[Path, ast.AST]) -> dict[str, int]:
+    """Return the functions that are given a code, `rule: str`, and which argument it is."""
+    found = {"Diagnostic": 0}
+    for tree in trees.values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                arguments = [a for a in node.args.args if a.arg not in ("self", "cls")]
+                for index, a in enumerate(arguments):
+                    if a.arg == "rule" and a.annotation and ast.unparse(a.annotation) == "str":
+                        found[node.name] = index
+    return found
+
+
+def words(node: ast.expr) -> Iterator[str]:
+    if isinstance(node, ast.IfExp):
+        yield from (*words(node.body), *words(node.orelse))
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+
+
+def emitted() -> set[str]:
+    trees = {file: ast.parse(file.read_text(encoding="utf-8")) for file in SRC.rglob("*.py")}
+    given = takers(trees)
+    found: set[str] = set()
+    for tree in trees.values():
+        for name, call in calls(tree):
+            if name in given and len(call.args) > given[name]:
+                found |= set(words(call.args[given[name]]))
+            found |= {w for k in call.keywords if k.arg == "rule" for w in words(k.value)}
+    return {word for word in found if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", word)}
+
+
+def test_every_code_that_is_emitted_is_explained_and_no_other() -> None:
+    by_name = {c for c, one in explanations().items() if one.kind == "property"}
+    assert {"wrong-value", "unknown-key", "ledger-differs", "usage"} <= emitted()
+    named = {c for c in explanations() if c not in by_name | {"claims-hold"}}
+    assert emitted() - {"claims-hold"} == named
+
+
+@pytest.mark.parametrize("one", explanations().values(), ids=lambda one: one.code)
+def test_a_sentence_is_one(one: Explanation) -> None:
+    assert one.sentence.isascii()
+    assert one.sentence[0].isupper() or one.sentence.startswith("`")
+    assert one.sentence.endswith((".", ":"))
+
+
+def test_a_page_that_shows_a_code_says_it() -> None:
+    shown = {code for page in MISTAKES.values() for code, *_ in page}
+    for one in explanations().values():
+        if one.kind != "code":
+            continue
+        assert (one.page is not None) == (one.code in shown), one.code
+        if one.page is not None:
+            assert f"`{one.code}`" in (DOCS / f"{one.page}.md").read_text(encoding="utf-8")

@@ -1,16 +1,27 @@
-"""Why there is a rule: the handbook, one file a rule, with a plan that trips it
+"""What every code means that a finding can carry: rules, properties, and what the compiler refuses
 
-A rule's sentence and severity stand in its code; `handbook/CODE.yaml` says the rest. A rule whose
-breach no text can bring about (a check of the compiler itself) has no example.
+A rule's sentence and severity stand in its code; `handbook/CODE.yaml` says why there is the rule,
+with a plan that trips it. A rule whose breach no text can bring about (a check of the compiler
+itself) has no example. Codes that are no rules have a sentence each in `codes.yaml`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
+from curriculum.check.advice import ADVICE
+from curriculum.check.rules import RULES, Rule
+from curriculum.check.step_properties import CHAIN, STEP
+from curriculum.errors import Severity
+
 HANDBOOK = Path(__file__).parent / "handbook"
+CODES = Path(__file__).parent / "codes.yaml"
+
+Kind = Literal["rule", "advice", "property", "code"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +41,22 @@ class Entry:
     mend: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A code, the sentence that holds where it is not found, and what else is known of it.
+
+    `severity` is that of its worst finding, None where it depends. `page` is the page of
+    docs/language that shows it.
+    """
+
+    code: str
+    kind: Kind
+    sentence: str
+    severity: Severity | None = None
+    entry: Entry | None = None
+    page: str | None = None
+
+
 def handbook() -> tuple[str, ...]:
     """Return the codes of all rules that the handbook has a file for, in order."""
     return tuple(sorted(path.stem for path in HANDBOOK.glob("*.yaml")))
@@ -44,6 +71,39 @@ def entry(code: str) -> Entry:
     path = HANDBOOK / f"{code}.yaml"
     if not path.is_file():
         raise KeyError(code)
-    said: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    said: dict[str, Any] = _read(path)
     mend = tuple(said.pop("mend", ()))
     return Entry(**said, mend=mend)
+
+
+@cache
+def explanations() -> Mapping[str, Explanation]:
+    """Return what every code means: rules in their order, advice, properties, then the others.
+
+    >>> explanations()["siblings-sum"].sentence
+    'The shares of siblings sum to 1, exactly.'
+    """
+    rules = [*(_of_rule(rule, "rule") for rule in RULES), *(_of_rule(r, "advice") for r in ADVICE)]
+    properties = [
+        Explanation(prop.__name__.replace("_", "-"), "property", _sentence(prop), Severity.ERROR)
+        for prop in (*STEP, *CHAIN)
+    ]
+    others = [
+        Explanation(code, "code", said["says"], page=said.get("page"))
+        for code, said in _read(CODES).items()
+    ]
+    return {one.code: one for one in (*rules, *properties, *others)}
+
+
+def _of_rule(rule: Rule, kind: Kind) -> Explanation:
+    return Explanation(rule.code, kind, rule.sentence, rule.severity, entry(rule.code))
+
+
+def _sentence(prop: Any) -> str:
+    assert prop.__doc__
+    return " ".join(prop.__doc__.split("\n\n")[0].split())
+
+
+def _read(path: Path) -> dict[str, Any]:
+    said: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return said

@@ -15,7 +15,9 @@ from typer.exceptions import TyperException
 from curriculum.errors import CurriculumError, Diagnostic, FindingsError
 from curriculum.findings import finding_json, text_of
 
-COMMANDS = ("plan", "check", "at", "simulate", "train", "audit", "schema", "doctor", "fmt")
+COMMANDS = (
+    "plan", "check", "explain", "at", "simulate", "train", "audit", "schema", "doctor", "fmt",
+)  # fmt: skip
 SHORT = ("plan", "at", "schema", "fmt")
 """Commands that are over in a moment: what they leave behind is neither collected nor freed."""
 

@@ -1,0 +1,146 @@
+"""`curriculum explain`: what a rule, or any code of a finding, means, with a plan that breaks it"""
+
+import json
+import shlex
+from collections.abc import Iterator
+from enum import StrEnum
+from textwrap import indent, wrap
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from curriculum.errors import CurriculumError, Diagnostic, did_you_mean
+
+if TYPE_CHECKING:
+    from curriculum.check.explained import Explanation
+
+EXAMPLE = "example.yaml"
+WIDTH = 100
+
+
+class Format(StrEnum):
+    """How it is told."""
+
+    TEXT = "text"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+def command(
+    rule: Annotated[
+        str | None, typer.Argument(metavar="RULE", help="A rule, or any code of a finding.")
+    ] = None,
+    format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TEXT,
+) -> None:
+    """Say what a rule means, why there is one, and how a plan that breaks it is mended.
+
+    Without RULE: all rules, a line each.
+    """
+    from curriculum.check.explained import explanations
+
+    known = explanations()
+    if rule is not None and rule not in known:
+        way_out = did_you_mean(rule, list(known)) or ""
+        raise CurriculumError(f"there is no rule `{rule}`; {way_out}")
+    asked = list(known.values()) if rule is None else [known[rule]]
+    if format is Format.MARKDOWN:
+        from curriculum.cli.rulebook import rulebook
+
+        print(rulebook(asked), end="")
+    elif format is Format.JSON and rule is not None:
+        print(json.dumps({"format": 1, **_json(known[rule])}, indent=2))
+    elif format is Format.JSON:
+        print(json.dumps({"format": 1, "rules": [_short_json(one) for one in asked]}, indent=2))
+    else:
+        print("\n".join(_listed(asked) if rule is None else _told(known[rule])))
+
+
+def example_findings(explained: "Explanation") -> tuple[Diagnostic, ...]:
+    """Return what the rule finds in its example, as the program tells it; () without one."""
+    from curriculum.check.advice import every_rule
+    from curriculum.compile import compile_text
+
+    if explained.entry is None or explained.entry.trips is None:
+        return ()
+    plan = compile_text(explained.entry.trips, EXAMPLE).plan
+    rule = next(rule for rule in every_rule() if rule.code == explained.code)
+    return () if plan is None else tuple(rule.check(plan))
+
+
+def example_text(explained: "Explanation") -> str:
+    """Return the findings of the example as `check` prints them, without a line break at the end"""
+    from curriculum.findings import text_of
+
+    assert explained.entry is not None
+    known = {EXAMPLE: explained.entry.trips or ""}
+    return text_of(example_findings(explained), known=known).rstrip("\n")
+
+
+def mended_command(mend: tuple[str, ...]) -> str:
+    """Write the command that checks the mended example."""
+    edits = " ".join(f"--set {shlex.quote(edit)}" for edit in mend)
+    return f"curriculum check {EXAMPLE} {edits}"
+
+
+def _listed(known: "list[Explanation]") -> Iterator[str]:
+    rules = [one for one in known if one.kind in ("rule", "advice")]
+    width = max(len(one.code) for one in rules)
+    yield from (f"{one.code:<{width}}  {one.severity or '':<7}  {one.sentence}" for one in rules)
+    yield ""
+    others = len(known) - len(rules)
+    yield f"and {others} codes of what the compiler refuses and what `check` tests: explain CODE"
+
+
+def _told(explained: "Explanation") -> Iterator[str]:
+    kind = f"  {explained.severity}" if explained.severity else ""
+    yield f"{explained.code}{kind}"
+    yield from wrap(explained.sentence, WIDTH, break_on_hyphens=False)
+    if explained.page is not None:
+        yield ""
+        yield f"shown on the page docs/language/{explained.page}.md"
+    if explained.kind == "property":
+        yield ""
+        yield "tested on every plan; where it fails, the program is wrong, not the plan"
+    said = explained.entry
+    if said is None:
+        return
+    parts = {"why": said.why, "seen": said.seen, "source": said.source, "when": said.domain}
+    for head, text in parts.items():
+        if text is not None:
+            yield ""
+            yield from wrap(
+                f"{head:<8}{text}", WIDTH, subsequent_indent=" " * 8, break_on_hyphens=False
+            )
+    if said.trips is None:
+        return
+    yield from ("", "a plan that breaks it:", "", indent(said.trips.rstrip("\n"), "    "))
+    yield from ("", f"    $ curriculum check {EXAMPLE}", indent(example_text(explained), "    "))
+    yield from ("", "and one that keeps it:", "", f"    $ {mended_command(said.mend)}")
+
+
+def _short_json(explained: "Explanation") -> dict[str, Any]:
+    return {
+        "rule": explained.code,
+        "kind": explained.kind,
+        "severity": explained.severity and str(explained.severity),
+        "sentence": explained.sentence,
+        "page": explained.page and f"docs/language/{explained.page}.md",
+    }
+
+
+def _json(explained: "Explanation") -> dict[str, Any]:
+    from curriculum.findings import finding_json
+
+    said = explained.entry
+    if said is None:
+        return {**_short_json(explained), "why": None, "example": None, "mend": []}
+    return {
+        **_short_json(explained),
+        "why": said.why,
+        "seen": said.seen,
+        "source": said.source,
+        "domain": said.domain,
+        "example": said.trips,
+        "findings": [finding_json(finding) for finding in example_findings(explained)],
+        "mend": list(said.mend),
+    }
