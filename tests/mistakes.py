@@ -286,4 +286,8 @@ MISTAKES: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("shorter-than-a-step", "scale.tokens=1/50"),
         ("not-whole", "scale.seqs=1/3"),
     ),
+    "allow": (
+        ("unused-allow", "stages.answers.lr={curve: 1e-5, jump: true}"),
+        ("unused-allow", "stages.handover.tokens=1B"),
+    ),
 }

@@ -90,6 +90,10 @@ NOT_TO_PLAN = {
 }
 LATER = {
     "importlib.metadata",
+    "curriculum.allow_comments",
+    "curriculum.check.advice",
+    "curriculum.check.explained",
+    "curriculum.check.rate_advice",
     "curriculum.cli.plan_json",
     "curriculum.cli.schema",
     "curriculum.reference",

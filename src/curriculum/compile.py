@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from curriculum.allowances import Silenced
 from curriculum.compile_claims import compile_claims
 from curriculum.compile_draft import draft_stage
 from curriculum.compile_order import ordered
@@ -35,6 +36,7 @@ class Compiled(NamedTuple):
 
     plan: Plan | None
     findings: tuple[Diagnostic, ...] = ()
+    silenced: tuple[Silenced, ...] = ()  # what the plan allows of its rules
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
@@ -115,6 +117,7 @@ def _compile(text: PlanText) -> Compiled:
         provenance=provenance_of(state, text.root),
         places=_places(spec.root),
         unused=unused_names(spec),
+        allows=text.allows,
     )
     return Compiled(with_digests(plan), findings)
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from curriculum.allowances import Silenced
 from curriculum.errors import Diagnostic, Severity, Span
 from curriculum.told_once import told_once
 
@@ -71,18 +72,35 @@ def in_order(findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     return tuple(sorted(findings, key=place))
 
 
-def count_words(findings: Iterable[Diagnostic]) -> str:
-    """Count findings in words, the worst first.
+def silenced_json(silenced: Silenced) -> dict[str, Any]:
+    """Return a finding that its plan allows, with the reason that it gives."""
+    return {**finding_json(silenced.finding), "reason": silenced.reason}
+
+
+def silenced_lines(silenced: Iterable[Silenced]) -> str:
+    """Return a line for each finding that its plan allows, with its reason; "" for none."""
+    return "".join(
+        f"{_where(f.span)}allowed[{f.rule}]: {printable(f.message)}; {printable(reason)}\n"
+        for f, reason in silenced
+    )
+
+
+def count_words(findings: Iterable[Diagnostic], num_allowed: int = 0) -> str:
+    """Count findings in words, the worst first, and behind them those that were allowed.
 
     >>> count_words([Diagnostic("a", "x"), Diagnostic("b", "y"), Diagnostic("c", "z")])
     '3 errors'
     >>> count_words([])
     'no findings'
+    >>> count_words([Diagnostic("a", "x")], 2)
+    '1 error, 2 allowed'
     """
     found = [f.severity for f in findings]
     counts = [(found.count(severity), severity) for severity in reversed(SEVERITIES)]
     words = [f"{n} {severity}{'s' * (n > 1)}" for n, severity in counts if n]
-    return ", ".join(words).replace("infos", "info") or "no findings"
+    allowed = [f"{num_allowed} allowed"] if num_allowed else []
+    told = ", ".join(words).replace("infos", "info") or "no findings"
+    return ", ".join([told, *allowed])
 
 
 def wants_colour(stream: TextIO) -> bool:

@@ -14,6 +14,7 @@ from curriculum.lock_json import (
     facts_json,
     module_json,
     outside_json,
+    read_allowed,
     read_claim,
     read_composed,
     read_module,
@@ -55,6 +56,8 @@ def write_lock(plan: Plan) -> str:
         lock["require"] = [claim_json(c) for c in plan.claims]
     if plan.composed:
         lock["composed"] = [{**composed_json(c), "digest": c.digest} for c in plan.composed]
+    if plan.allowed:  # no mathematics, so in no digest
+        lock["allowed"] = [allowed._asdict() for allowed in plan.allowed]
     return json.dumps(lock, indent=1, sort_keys=True, ensure_ascii=True) + "\n"
 
 
@@ -78,6 +81,7 @@ def read_lock(text: str, file: str) -> Plan:
             unknown=tuple(read_unknown(u) for u in lock["unknown"]),
             composed=tuple(read_composed(c) for c in lock.get("composed", ())),
             claims=tuple(read_claim(c) for c in lock.get("require", ())),
+            allowed=tuple(read_allowed(a) for a in lock.get("allowed", ())),
         )
         plan, said = with_digests(plan), lock["digest"]
     except json.JSONDecodeError as error:

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
 
+from curriculum.allowances import Allowed
 from curriculum.composed import ComposedStage, Share
 from curriculum.curve import ClockUnit, Curve, Piece, Shape
 from curriculum.gate import Gate
@@ -267,6 +268,12 @@ def read_node(node: Json) -> Node:
     tags, is_piece = tuple(node.get("tags", ())), node.get("piece", False)
     is_cut = node.get("cut", False)
     return Node(node["name"], ratio, node["source"], children, of_rest, is_piece, tags, is_cut)
+
+
+def read_allowed(row: Json) -> Allowed:
+    """Read back a finding that the plan of a lock allowed."""
+    assert all(isinstance(text, str) for text in row.values())
+    return Allowed(**row)
 
 
 def read_claim(claim: Json) -> Claim:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from curriculum.allowances import Allow
 from curriculum.errors import (
     Diagnostic,
     FindingsError,
@@ -32,7 +33,7 @@ from curriculum.nodes import (
     walk,
 )
 from curriculum.overlay import expanded, overlaid, without_nothing
-from curriculum.source_map import read_file, read_text
+from curriculum.source_map import bytes_of, read_text, text_in
 
 MAX_EXTENDS = 8
 
@@ -42,13 +43,14 @@ class PlanText(NamedTuple):
 
     `lower` are those plans as they stand below each scale, the outermost first: what is measured in
     steps is a share of their stages. `copied` are, for a stage with a sibling's text, the stages
-    whose text it may be, the likeliest first.
+    whose text it may be, the likeliest first. `allows` is what comments of its files allow.
     """
 
     root: Map
     problems: list[Diagnostic]
     lower: tuple[Map, ...] = ()
     copied: Mapping[str, tuple[str, ...]] = {}
+    allows: tuple[Allow, ...] = ()
 
     def below(self, depth: int) -> "PlanText":
         """Return the plan that stands below so many scales; nobody asks what is wrong with it."""
@@ -62,11 +64,13 @@ def read_plan_text(path: Path, settings: Sequence[str] = ()) -> PlanText:
     """
     problems: list[Diagnostic] = []
     lower: list[Map] = []
+    allows: list[Allow] = []
     own, others = sorted_settings(settings)
-    root = _read(path, (), problems, lower, own)
+    root = _read(path, (), problems, lower, allows, own)
     for setting in others:
         root = with_setting(root, setting, problems)
-    return _stages_extended(root, problems, tuple(reversed(lower)))
+    text = _stages_extended(root, problems, tuple(reversed(lower)))
+    return text._replace(allows=tuple(allows))
 
 
 def merged_text(text: str, file: str) -> PlanText:
@@ -75,7 +79,17 @@ def merged_text(text: str, file: str) -> PlanText:
     root = read_text(text, file)
     if (below := root.get("extends")) is not None:
         raise _stop("extends", "a text without a file extends nothing", below.span)
-    return _stages_extended(_rooted(root, problems, file), problems)
+    whole = _stages_extended(_rooted(root, problems, file), problems)
+    return whole._replace(allows=_allows_of(text, file))
+
+
+def _allows_of(text: str, file: str, is_below: bool = False) -> tuple[Allow, ...]:
+    """Return what the comments of a plan's text allow; only few texts have any."""
+    if "curriculum: allow" not in text:
+        return ()
+    from curriculum.allow_comments import allows_in
+
+    return allows_in(text, file, is_below)
 
 
 def _rooted(root: Map, problems: list[Diagnostic], file: str) -> Map:
@@ -95,13 +109,17 @@ def _read(
     above: tuple[Path, ...],
     problems: list[Diagnostic],
     lower: list[Map],
+    allows: list[Allow],
     settings: Sequence[str] = (),
 ) -> Map:
     """Read a file with all it extends.
 
-    `lower` gets what every scale on the way made small; `settings` are of the file's own `scale`.
+    `lower` gets what every scale on the way made small, `allows` what comments allow; `settings`
+    are of the file's own `scale`.
     """
-    root = with_scale_set(read_file(path), settings, problems)
+    text = text_in(bytes_of(path), str(path))
+    root = with_scale_set(read_text(text, str(path)), settings, problems)
+    allows += _allows_of(text, str(path), is_below=bool(above))
     below = root.get("extends")
     if below is None:
         return _rooted(root, problems, path.name)
@@ -118,7 +136,7 @@ def _read(
         raise _stop("extends", f"more than {MAX_EXTENDS} plans below this one", below.span)
     if not is_file:
         raise _stop("extends", f"no such plan file: {target}", below.span)
-    base = _read(target, (*above, path.resolve()), problems, lower)
+    base = _read(target, (*above, path.resolve()), problems, lower, allows)
     scale = root.get("scale")
     if scale is not None:
         factor = scale_of(settled(scale))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from curriculum.allowances import Allow, Allowed
 from curriculum.batch import Batch, BatchPiece
 from curriculum.composed import ComposedStage, origins
 from curriculum.curve import Curve, root
@@ -386,6 +387,8 @@ class Plan:
     provenance: tuple[Provenance, ...] = field(default=(), compare=False)
     places: Mapping[str, Span] = field(default_factory=dict, compare=False)
     unused: tuple[str, ...] = field(default=(), compare=False)  # paths of what no stage names
+    allows: tuple[Allow, ...] = field(default=(), compare=False)  # the comments of its text
+    allowed: tuple[Allowed, ...] = field(default=(), compare=False)  # what its lock says of them
     digest: str = ""
     _by_name: Mapping[str, Stage] = field(init=False, repr=False, compare=False)
 

@@ -129,6 +129,6 @@ def test_a_page_that_shows_a_code_says_it() -> None:
     for one in explanations().values():
         if one.kind != "code":
             continue
-        assert (one.page is not None) == (one.code in shown), one.code
+        assert one.page is not None or one.code not in shown, one.code
         if one.page is not None:
             assert f"`{one.code}`" in (DOCS / f"{one.page}.md").read_text(encoding="utf-8")

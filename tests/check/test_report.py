@@ -1,6 +1,7 @@
 import json
 from xml.etree import ElementTree
 
+from curriculum.allowances import Silenced
 from curriculum.check.report import MAX_ANNOTATIONS, Checked, all_findings, report
 from curriculum.errors import Diagnostic, Related, Severity, Span
 
@@ -26,7 +27,7 @@ def test_text_ends_with_the_counts() -> None:
 
 def test_json_is_one_document_with_the_fields_of_the_contract() -> None:
     document = json.loads(report(CHECKED, "json"))
-    assert set(document) == {"format", "files", "findings"}
+    assert set(document) == {"format", "files", "findings", "allowed"}
     assert document["format"] == 1
     assert document["files"] == ["plans/a b.yaml", "good.yaml", "gone.yaml"]
     assert [f["rule"] for f in document["findings"]] == [
@@ -37,6 +38,18 @@ def test_json_is_one_document_with_the_fields_of_the_contract() -> None:
     ]
     assert document["findings"][-1]["file"] == "gone.yaml"
     assert document["findings"][-1]["line"] is None
+
+
+def test_what_a_plan_allows_is_counted_and_listed_with_its_reason() -> None:
+    checked = (Checked("a.yaml", (ERROR,), silenced=(Silenced(WARNING, "as published"),)),)
+    assert report(checked, "text").endswith("1 file checked: 1 error, 1 allowed\n")
+    assert report(checked, "github").endswith("\n1 error, 1 allowed\n")
+    (allowed,) = json.loads(report(checked, "json"))["allowed"]
+    assert (allowed["rule"], allowed["line"]) == ("every-source-is-drawn", 9)
+    assert allowed["reason"] == "as published"
+    first, second = json.loads(report(checked, "sarif"))["runs"][0]["results"]
+    assert "suppressions" not in first
+    assert second["suppressions"] == [{"kind": "inSource", "justification": "as published"}]
 
 
 def test_sarif_names_rules_levels_and_places() -> None:

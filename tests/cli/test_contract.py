@@ -357,3 +357,22 @@ def test_findings_stand_in_one_order_and_json_keeps_each(
     text = capsys.readouterr().out
     assert text.count("warning[stages-have-three-steps]") == 1
     assert f"{short[0]}; and in 2 more stages: fourth, fifth" in text
+
+
+def test_what_a_plan_allows_is_told_and_stands_in_the_document(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    plan, lock = tmp_path / "small.yaml", tmp_path / "small.lock.json"
+    comment = "# curriculum: allow carried-modules-go-on-at-their-rate as published"
+    plan.write_text(SMALL + f"    lr: 5e-4  {comment}\n")
+    assert run(["plan", str(plan), "-o", str(lock)]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{plan}:35:9: allowed[carried-modules-go-on-at-their-rate]: stage")
+    assert line.endswith("left it at 0.0001; as published")
+    for file, place in ((plan, 35), (lock, None)):
+        code, said = document(capsys, "plan", str(file))
+        assert code == 0
+        assert said["findings"] == []
+        assert [(a["line"], a["reason"]) for a in said["allowed"]] == [(place, "as published")]
+        assert run(["check", str(file), "--max-examples", "5"]) == 0
+        assert capsys.readouterr().out == "1 file checked: no findings, 1 allowed\n"

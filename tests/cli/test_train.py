@@ -2,11 +2,15 @@
 
 import json
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
+from curriculum.allowances import Allowed
+from curriculum.check.rules import broken_rules
 from curriculum.cli.main import run
+from curriculum.errors import Severity
 from curriculum.lock import with_digests, write_lock
 from train.worlds import world_plan, write_world
 
@@ -126,6 +130,32 @@ def test_an_edited_lock_of_a_run_is_refused_before_a_step(
     assert train(lock, *options, "--resume") == 1
     assert "edited by hand" in capsys.readouterr().err
     assert (folder / "ledger.jsonl").read_bytes() == before
+
+
+def test_an_error_that_the_plan_allows_is_said_and_trained(
+    lock: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = world_plan()
+    cap = Fraction(1, 1_000_000)
+    capped = {n: replace(s, tokens=10_000, max_epochs=cap) for n, s in plan.sources.items()}
+    plan = with_digests(replace(plan, sources=capped))
+    lock.write_text(write_lock(plan))
+    assert train(lock, "--dry-run") == 1
+    refused = capsys.readouterr().err
+    assert "error[no-source-passes-its-cap]" in refused
+    allowed = tuple(
+        Allowed(f.rule, "stages", f.message, "a test of caps")
+        for f in broken_rules(plan)
+        if f.severity is Severity.ERROR
+    )
+    lock.write_text(write_lock(replace(plan, allowed=allowed)))
+    assert train(lock, "--dry-run") == 0
+    said = capsys.readouterr().err
+    assert "allowed[no-source-passes-its-cap]: by the end of stage" in said
+    assert said.count("; a test of caps\n") == len(allowed)
+    assert train(lock, "--dry-run", "--format", "json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert {a["reason"] for a in document["allowed"]} == {"a test of caps"}
 
 
 def test_a_plan_that_no_memory_holds_is_refused_with_both_numbers(

@@ -10,9 +10,17 @@ from dataclasses import dataclass
 from typing import Any, Literal, assert_never
 from xml.sax.saxutils import quoteattr
 
+from curriculum.allowances import Silenced
 from curriculum.check.advice import every_rule
 from curriculum.errors import Diagnostic, Severity, Span
-from curriculum.findings import SEVERITIES, count_words, finding_json, printable, text_of
+from curriculum.findings import (
+    SEVERITIES,
+    count_words,
+    finding_json,
+    printable,
+    silenced_json,
+    text_of,
+)
 
 ReportFormat = Literal["text", "json", "sarif", "junit", "github"]
 
@@ -26,11 +34,15 @@ _GITHUB_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One file, and what was found in it; `failure` says why it could not be checked at all."""
+    """One file, and what was found in it; `failure` says why it could not be checked at all.
+
+    `silenced` is what its plan allows of what the rules found.
+    """
 
     file: str
     findings: tuple[Diagnostic, ...] = ()
     failure: str | None = None
+    silenced: tuple[Silenced, ...] = ()
 
 
 def report(checked: Sequence[Checked], form: ReportFormat, colour: bool = False) -> str:
@@ -59,11 +71,16 @@ def all_findings(checked: Sequence[Checked]) -> list[Diagnostic]:
     return sorted(found, key=lambda f: -SEVERITIES.index(f.severity))
 
 
+def _all_silenced(checked: Sequence[Checked]) -> list[Silenced]:
+    return list(dict.fromkeys(one for file in checked for one in file.silenced))
+
+
 def _text(checked: Sequence[Checked], colour: bool) -> str:
     findings = all_findings(checked)
     read = sum(one.failure is None for one in checked)
     files = f"{read} file{'s' * (read != 1)}"
-    return f"{text_of(findings, colour)}{files} checked: {count_words(findings)}\n"
+    counted = count_words(findings, len(_all_silenced(checked)))
+    return f"{text_of(findings, colour)}{files} checked: {counted}\n"
 
 
 def _json(checked: Sequence[Checked]) -> dict[str, Any]:
@@ -76,13 +93,15 @@ def _json(checked: Sequence[Checked]) -> dict[str, Any]:
         "format": 1,
         "files": [one.file for one in checked],
         "findings": [*(finding_json(f) for f in all_findings(checked)), *failures],
+        "allowed": [silenced_json(one) for one in _all_silenced(checked)],
     }
 
 
 def _sarif(checked: Sequence[Checked]) -> dict[str, Any]:
     findings = all_findings(checked)
     sentences = {rule.code: rule.sentence for rule in every_rule()}
-    codes = sorted({f.rule for f in findings})
+    silenced = _all_silenced(checked)
+    codes = sorted({f.rule for f in (*findings, *(one.finding for one in silenced))})
     rules: list[dict[str, Any]] = []
     for code in codes:
         described = {"shortDescription": {"text": sentences[code]}} if code in sentences else {}
@@ -96,9 +115,17 @@ def _sarif(checked: Sequence[Checked]) -> dict[str, Any]:
         "invocations": [
             {"executionSuccessful": not failures, "toolExecutionNotifications": failures}
         ],
-        "results": [_sarif_result(f, codes.index(f.rule)) for f in findings],
+        "results": [
+            *(_sarif_result(f, codes.index(f.rule)) for f in findings),
+            *(_sarif_silenced(one, codes.index(one.finding.rule)) for one in silenced),
+        ],
     }
     return {"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
+
+
+def _sarif_silenced(silenced: Silenced, rule_index: int) -> dict[str, Any]:
+    result = _sarif_result(silenced.finding, rule_index)
+    return {**result, "suppressions": [{"kind": "inSource", "justification": silenced.reason}]}
 
 
 def _sarif_result(finding: Diagnostic, rule_index: int) -> dict[str, Any]:
@@ -186,8 +213,11 @@ def _github(checked: Sequence[Checked]) -> str:
         level = _GITHUB_LEVELS[finding.severity]
         title = _escaped_property(finding.rule)
         lines.append(f"::{level} {where}title={title}::{_escaped(finding.message + way_out)}")
+    num_allowed = len(_all_silenced(checked))
     shown = f" ({MAX_ANNOTATIONS} shown)" if len(findings) > MAX_ANNOTATIONS else ""
-    return "\n".join([*lines[:MAX_ANNOTATIONS], f"{count_words(findings)}{shown}"]) + "\n"
+    return (
+        "\n".join([*lines[:MAX_ANNOTATIONS], f"{count_words(findings, num_allowed)}{shown}"]) + "\n"
+    )
 
 
 def _github_place(span: Span | None) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from curriculum.allowances import Silenced
 from curriculum.cli.load import load
 from curriculum.cli.options import Set
 from curriculum.errors import CurriculumError, Diagnostic, FindingsError, Severity, Span
@@ -68,22 +69,22 @@ def command(
 
 def _check(file: Path, settings: list[str], max_examples: int, seed: int | None) -> "Checked":
     """Check one file; whatever cannot be read is told after the others."""
-    from curriculum.check.advice import advice
     from curriculum.check.properties import broken_properties
     from curriculum.check.report import Checked
     from curriculum.findings import in_order
 
     try:
-        loaded = load(file, settings)
+        loaded = load(file, settings, advises=True)
     except FindingsError as error:
         return Checked(str(file), error.diagnostics)
     except CurriculumError as error:
         return Checked(str(file), failure=str(error))
     found = list(loaded.findings)
     if loaded.plan is not None:
-        found += [*advice(loaded.plan), *broken_properties(loaded.plan, max_examples, seed)]
+        found += broken_properties(loaded.plan, max_examples, seed)
     findings = tuple(_placed(finding, file) for finding in found)
-    return Checked(str(file), in_order(findings))
+    silenced = tuple(Silenced(_placed(one, file), reason) for one, reason in loaded.silenced)
+    return Checked(str(file), in_order(findings), silenced=silenced)
 
 
 def _placed(finding: Diagnostic, file: Path) -> Diagnostic:

@@ -9,15 +9,18 @@ from curriculum.lock import read_lock
 from curriculum.plan import Plan
 
 
-def load(path: Path, settings: list[str] | None = None, rules: bool = True) -> Compiled:
-    """Compile a plan file or read a lock (`*.json`), and apply the rules to what came out."""
-    compiled = _read(path, settings or [])
-    if compiled.plan is None or not rules:
-        return compiled
-    from curriculum.check.rules import broken_rules
+def load(path: Path, settings: list[str] | None = None, advises: bool = False) -> Compiled:
+    """Compile a plan file or read a lock (`*.json`), and apply the rules to what came out.
 
-    findings = in_order([*compiled.findings, *broken_rules(compiled.plan)])
-    return compiled._replace(findings=findings)
+    With `advises` those too that only advise.
+    """
+    compiled = _read(path, settings or [])
+    if compiled.plan is None:
+        return compiled
+    from curriculum.check.allowing import outcome_of
+
+    plan, found, silenced = outcome_of(compiled.plan, advises)
+    return Compiled(plan, in_order([*compiled.findings, *found]), silenced)
 
 
 def load_compiled(path: Path, settings: list[str] | None = None) -> tuple[Plan, Compiled]:

@@ -12,7 +12,7 @@ from curriculum.cli.load import load
 from curriculum.cli.options import Format, FormatOption, Set
 from curriculum.compile import Compiled
 from curriculum.errors import CurriculumError, FindingsError
-from curriculum.findings import text_of
+from curriculum.findings import silenced_lines, text_of
 from curriculum.lock import read_lock, write_lock
 from curriculum.plan import Plan
 from curriculum.screen import screen
@@ -93,6 +93,7 @@ def _print(compiled: Compiled, changed: list[str], is_first: bool) -> None:
         print(("" if is_first else "\n") + screen(compiled.plan), flush=True)
     if compiled.findings:
         print(text_of(compiled.findings), file=sys.stderr)
+    print(silenced_lines(compiled.silenced), end="", file=sys.stderr)
     for line in changed:
         print(line, file=sys.stderr)
 

@@ -9,7 +9,7 @@ from curriculum.cli.modules import modules_json
 from curriculum.cli.rope_json import rope_values
 from curriculum.compile import Compiled
 from curriculum.cost import stage_flops, without_attention
-from curriculum.findings import finding_json
+from curriculum.findings import finding_json, silenced_json
 from curriculum.models.shapes import Shape
 from curriculum.objective import LossRule
 from curriculum.paths import path_tokens
@@ -21,8 +21,9 @@ def plan_json(compiled: Compiled, changed: list[str]) -> dict[str, Any]:
     """Return the document; `changed` are the differences from a lock, as sentences."""
     plan = compiled.plan
     findings = [finding_json(d) for d in compiled.findings]
+    told = {"findings": findings, "allowed": [silenced_json(one) for one in compiled.silenced]}
     if plan is None:
-        return {"format": 1, "plan": None, "digest": None, "stages": [], "findings": findings}
+        return {"format": 1, "plan": None, "digest": None, "stages": [], **told}
     figures = stage_figures(plan)
     paths = path_tokens(plan)
     stages = [
@@ -50,7 +51,7 @@ def plan_json(compiled: Compiled, changed: list[str]) -> dict[str, Any]:
         "provenance": _values_json(plan, ("assumed", "derived", "conflict", "default", "unknown")),
         "proxy": scaled if any(scaled.values()) else None,
         "changed": changed,
-        "findings": findings,
+        **told,
     }
 
 

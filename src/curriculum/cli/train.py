@@ -13,9 +13,17 @@ from curriculum.cli.at_point import step_of
 from curriculum.cli.load import load
 from curriculum.cli.options import File, Format, FormatOption, Set
 from curriculum.errors import CurriculumError, Diagnostic, FindingsError, Severity
-from curriculum.findings import finding_json, in_order, text_of
+from curriculum.findings import (
+    finding_json,
+    in_order,
+    silenced_json,
+    silenced_lines,
+    text_of,
+)
+from curriculum.lock import write_lock
 
 if TYPE_CHECKING:
+    from curriculum.compile import Compiled
     from curriculum.plan import Plan
     from curriculum.train.evaluate import Decode
 
@@ -102,7 +110,8 @@ def command(
     format: FormatOption = Format.TEXT,
 ) -> None:
     """Execute a plan, with checkpoints and a ledger."""
-    plan, lock_text, findings = _plan(file, set_)
+    plan, compiled = _plan(file, set_)
+    findings, lock_text = compiled.findings, write_lock(plan)
     if run is None and not dry_run:
         raise CurriculumError("say --run DIR, where the run is written, or --dry-run")
     try:
@@ -138,6 +147,8 @@ def command(
     warnings = [finding for finding in findings if finding.severity is not Severity.INFO]
     if warnings and format is Format.TEXT:
         console.say(text_of(warnings).rstrip())
+    if compiled.silenced and format is Format.TEXT:
+        console.say(silenced_lines(compiled.silenced).rstrip())
     if run is None or dry_run:
         machine, timed = dry_run_plan(plan, launch, console)
         stages = [asdict(t) for t in timed]
@@ -154,6 +165,7 @@ def command(
         text = screen(document)
     if format is Format.JSON:
         document = {**document, "format": 1, "findings": [finding_json(f) for f in findings]}
+        document["allowed"] = [silenced_json(one) for one in compiled.silenced]
         text = json.dumps(document, indent=2, allow_nan=False)
     sys.stdout.write(text + "\n")
     # A run that was stopped on purpose is not finished; everything else the audit says is wrong.
@@ -162,17 +174,15 @@ def command(
         raise typer.Exit(1)
 
 
-def _plan(file: Path, settings: list[str] | None) -> "tuple[Plan, str, tuple[Diagnostic, ...]]":
-    """Read a plan or a lock, with its lock; FindingsError where it has errors or unknowns."""
-    from curriculum.lock import write_lock
-
+def _plan(file: Path, settings: list[str] | None) -> "tuple[Plan, Compiled]":
+    """Read a plan or a lock; FindingsError where it has errors or unknowns."""
     compiled = load(file, settings)
     plan = compiled.plan
     if plan is None or compiled.errors:
         raise FindingsError(compiled.findings)
     if not plan.is_executable:
         raise FindingsError(in_order([*compiled.findings, *_unknowns(plan, file)]))
-    return plan, write_lock(plan), compiled.findings
+    return plan, compiled
 
 
 def _unknowns(plan: "Plan", file: Path) -> tuple[Diagnostic, ...]:
