@@ -34,9 +34,17 @@ def allows_in(text: str, file: str, is_below: bool = False) -> tuple[Allow, ...]
         number = line.number + 1
         column = line.comment_column + 1
         span = Span(file, number, column, number, column + len(line.comment))
+        end = line.end_column + 1 if line.tokens else line.part_end + 1
+        whole = span._replace(column=end)
+        if line.is_comment:
+            whole = Span(file, number, 1, number + 1, 1)
+        rule_place = span.part(line.comment, *said.span(1)) if said[1] else span
         first = _stands_over(lines, line) if line.is_comment else line.number
         last = first - 1 if first == len(lines) else _block_end(lines, first)
-        found.append(Allow(said[1] or "", said[2] or "", span, first + 1, last + 1, is_below))
+        reason = said[2] or ""
+        found.append(
+            Allow(said[1] or "", reason, span, rule_place, whole, first + 1, last + 1, is_below)
+        )
     return tuple(found)
 
 

@@ -9,12 +9,16 @@ class Allow(NamedTuple):
     """A comment that allows what one rule finds, from a line of its file up to another, both in.
 
     `rule` and `reason` are "" where they are not said; a comment that stands over nothing covers no
-    line: its last is before its first. `is_below`: it stands in a plan that this one extends.
+    line: its last is before its first. `rule_place` is that of the rule's word, `whole` that of the
+    comment with the blanks before it, or with its line where it stands alone. `is_below`: it stands
+    in a plan that this one extends.
     """
 
     rule: str
     reason: str
     span: Span
+    rule_place: Span
+    whole: Span
     first_line: int
     last_line: int
     is_below: bool = False

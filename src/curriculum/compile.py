@@ -43,17 +43,18 @@ class Compiled(NamedTuple):
         return tuple(f for f in self.findings if f.severity is Severity.ERROR)
 
 
-def compile_file(path: Path, settings: Sequence[str] = ()) -> Compiled:
+def compile_file(path: Path, settings: Sequence[str] = (), text: str | None = None) -> Compiled:
     """Compile a plan file; `settings` are `key=value` texts that replace keys.
 
+    With `text` it is compiled as if the file held that.
     Raises `CurriculumError` when the file cannot be read at all; whatever is wrong inside it is a
     finding.
     """
     try:
-        text = read_plan_text(path, settings)
+        merged = read_plan_text(path, settings, text)
     except FindingsError as error:
         return Compiled(None, error.diagnostics)
-    return _compile(text)
+    return _compile(merged)
 
 
 def compile_text(text: str, file: str = "plan.yaml") -> Compiled:

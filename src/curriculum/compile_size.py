@@ -5,6 +5,7 @@ from fractions import Fraction
 from curriculum.batch import BatchPiece
 from curriculum.compile_state import State
 from curriculum.errors import Span
+from curriculum.fixes import same_number
 from curriculum.spec import Quantity
 from curriculum.units import count_in_words, decimal_words
 
@@ -52,11 +53,13 @@ def _sequences(state: State, tokens: int, seq_len: int, words: str, span: Span) 
     meant = " or ".join(
         f"{binary_words(n * seq_len)} ({n} sequences)" for n in dict.fromkeys((near, power))
     )
+    way_out = f"did you mean {meant}?"
     state.report(
         "whole-sequences",
         f"{words} are {decimal_words(Fraction(tokens, seq_len))} sequences of {seq_len}",
         span,
-        f"did you mean {meant}?",
+        way_out,
+        fix=same_number(span, words.strip("`"), way_out),
     )
     return None
 

@@ -10,7 +10,7 @@ from curriculum.batch import Batch
 from curriculum.clock import Clock, Rider
 from curriculum.compile_trees import Trees
 from curriculum.composed import ComposedStage, origins
-from curriculum.errors import Diagnostic, Related, Severity, Span
+from curriculum.errors import Diagnostic, Fix, Related, Severity, Span
 from curriculum.extent import unknown_share
 from curriculum.lifecycle import Lifecycle
 from curriculum.nodes import UNSCALED, Map, Scale
@@ -160,9 +160,10 @@ class State:
         span: Span,
         help: str | None = None,
         related: tuple[Related, ...] = (),
+        fix: Fix | None = None,
     ) -> None:
         """Note a problem at a place."""
-        self.problems.append(Diagnostic(rule, message, span, help, related=related))
+        self.problems.append(Diagnostic(rule, message, span, help, related=related, fix=fix))
 
     def tell(self, rule: str, message: str, span: Span) -> None:
         """Note what a reader should know, and what is no problem."""

@@ -57,6 +57,13 @@ class Related(NamedTuple):
     span: Span
 
 
+class Fix(NamedTuple):
+    """An edit that mends a finding and means nothing else: this text for what stands there."""
+
+    span: Span
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
     """One finding: which rule, how bad, where, what, and what to write instead."""
@@ -67,6 +74,7 @@ class Diagnostic:
     help: str | None = None
     severity: Severity = Severity.ERROR
     related: tuple[Related, ...] = ()
+    fix: Fix | None = None  # only where the edit is safe
 
     def __str__(self) -> str:
         where = f"{self.span}: " if self.span else ""

@@ -40,6 +40,7 @@ def finding_json(finding: Diagnostic) -> dict[str, Any]:
         "message": finding.message,
         "help": finding.help,
         "related": [{"message": r.message, **_place_json(r.span)} for r in finding.related],
+        "fix": finding.fix and {**_place_json(finding.fix.span), "text": finding.fix.text},
     }
 
 

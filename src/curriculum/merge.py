@@ -57,20 +57,21 @@ class PlanText(NamedTuple):
         return _stages_extended(self.lower[depth - 1], [], self.lower[depth:])
 
 
-def read_plan_text(path: Path, settings: Sequence[str] = ()) -> PlanText:
+def read_plan_text(path: Path, settings: Sequence[str] = (), text: str | None = None) -> PlanText:
     """Read a plan file with all it extends into one mapping; `settings` are `--set` texts.
 
-    Raises `FindingsError` or `CurriculumError` when there is nothing to go on with.
+    With `text` it is read as if the file held that. Raises `FindingsError` or `CurriculumError`
+    when there is nothing to go on with.
     """
     problems: list[Diagnostic] = []
     lower: list[Map] = []
     allows: list[Allow] = []
     own, others = sorted_settings(settings)
-    root = _read(path, (), problems, lower, allows, own)
+    root = _read(path, (), problems, lower, allows, own, text)
     for setting in others:
         root = with_setting(root, setting, problems)
-    text = _stages_extended(root, problems, tuple(reversed(lower)))
-    return text._replace(allows=tuple(allows))
+    whole = _stages_extended(root, problems, tuple(reversed(lower)))
+    return whole._replace(allows=tuple(allows))
 
 
 def merged_text(text: str, file: str) -> PlanText:
@@ -111,13 +112,15 @@ def _read(
     lower: list[Map],
     allows: list[Allow],
     settings: Sequence[str] = (),
+    text: str | None = None,
 ) -> Map:
     """Read a file with all it extends.
 
     `lower` gets what every scale on the way made small, `allows` what comments allow; `settings`
     are of the file's own `scale`.
     """
-    text = text_in(bytes_of(path), str(path))
+    if text is None:
+        text = text_in(bytes_of(path), str(path))
     root = with_scale_set(read_text(text, str(path)), settings, problems)
     allows += _allows_of(text, str(path), is_below=bool(above))
     below = root.get("extends")

@@ -1,6 +1,7 @@
 """Optimizers as written: their kind, their values or the curves of these, and parts that differ"""
 
 from curriculum.errors import Span, did_you_mean
+from curriculum.fixes import same_word
 from curriculum.nodes import Key, Map, Node, Scalar, Seq
 from curriculum.spec import (
     CurveSpec,
@@ -11,7 +12,7 @@ from curriculum.spec import (
     Word,
 )
 from curriculum.spec_curve import ONE_PIECE, read_curve
-from curriculum.spec_reader import TARGET, SpecReader
+from curriculum.spec_reader import TARGET, SpecReader, free_keys
 from curriculum.units import decimal_words
 from curriculum.words import OPTIMIZER_FIXED, OPTIMIZER_RANGES, OPTIMIZER_VALUES
 
@@ -52,9 +53,10 @@ def _optimizer(
             continue
         what = f"{kind.text if kind else 'an optimizer'} has no value `{key.text}`"
         way_out = did_you_mean(key.text, known)
+        fix = same_word(key.span, key.text, free_keys(entries, key, known), way_out)
         if key.text in ("lr", "learning_rate"):
-            way_out = "a stage says its learning rate: `lr: SCHEDULE`"
-        reader.problem("unknown-key", what, key.span, way_out)
+            way_out, fix = "a stage says its learning rate: `lr: SCHEDULE`", None
+        reader.problem("unknown-key", what, key.span, way_out, fix=fix)
     parts: dict[str, OptimizerSpec] = {}
     for key, value in sorted(rules, key=lambda rule: "/" in rule[0].text):  # a module, its parts
         module = parts.get(key.text.partition("/")[0])

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TypeVar
 
-from curriculum.errors import Diagnostic, Related, Span, ValueProblem, did_you_mean, nearest
-from curriculum.nodes import UNSCALED, Map, Node, Scalar, Seq
+from curriculum.errors import Diagnostic, Fix, Related, Span, ValueProblem, did_you_mean, nearest
+from curriculum.fixes import same_number, same_word
+from curriculum.nodes import UNSCALED, Key, Map, Node, Scalar, Seq
 from curriculum.spec import Number, Point, Quantity, Word
 from curriculum.units import Amount, parse_amount, parse_mark, parse_number
 from curriculum.words import NAME_PATTERN, PLAN, TARGET_PATTERN, Table
@@ -31,6 +32,12 @@ def is_misspelt(root: Map, section: str) -> bool:
     return bool(nearest(section, others, cutoff=0.75))
 
 
+def free_keys(node: Map, key: Key, known: Iterable[str]) -> list[str]:
+    """Return the keys that a mapping does not have yet in the file in which a key stands."""
+    there = {other.text for other, _ in node.entries if other.span.file == key.span.file}
+    return [name for name in known if name not in there]
+
+
 @dataclass(slots=True)
 class SpecReader:
     """Reads nodes into the spec; every problem goes to `problems` with its place."""
@@ -45,8 +52,9 @@ class SpecReader:
         span: Span,
         help: str | None = None,
         related: tuple[Related, ...] = (),
+        fix: Fix | None = None,
     ) -> None:
-        self.problems.append(Diagnostic(rule, message, span, help, related=related))
+        self.problems.append(Diagnostic(rule, message, span, help, related=related, fix=fix))
 
     def is_nothing(self, node: Node) -> bool:
         """Note a value that holds nothing; the compiler says so once, at its key."""
@@ -65,7 +73,8 @@ class SpecReader:
         try:
             return parse(node.text)
         except ValueProblem as problem:
-            self.problem("wrong-value", str(problem), node.span, problem.help)
+            fix = same_number(node.span, node.text, problem.help)
+            self.problem("wrong-value", str(problem), node.span, problem.help, fix=fix)
             return None
 
     def word(self, node: Node, known: "list[str] | tuple[str, ...] | None" = None) -> Word | None:
@@ -75,11 +84,13 @@ class SpecReader:
             self.problem("wrong-type", "one word is wanted here", node.span)
             return None
         if known is not None and node.text not in known:
+            way_out = did_you_mean(node.text, known)
             self.problem(
                 "wrong-value",
                 f"`{node.text}` is not one of the words for this",
                 node.span,
-                did_you_mean(node.text, known),
+                way_out,
+                fix=same_word(node.span, node.text, known, way_out),
             )
             return None
         return Word(self.small(node.text), node.span)
@@ -193,11 +204,14 @@ class SpecReader:
         for key, _ in node.entries:
             head = key.text.split(".")[0] if dotted else key.text
             if head not in table:
+                way_out = did_you_mean(head, tuple(table))
+                free = free_keys(node, key, table)
                 self.problem(
                     "unknown-key",
                     f"{what} has no key `{key.text}`",
                     key.span,
-                    did_you_mean(head, tuple(table)),
+                    way_out,
+                    fix=same_word(key.span.part(key.text, 0, len(head)), head, free, way_out),
                 )
 
     def named(self, node: Node | None, what: str) -> list[tuple[Word, Node]]:

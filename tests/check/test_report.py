@@ -27,7 +27,7 @@ def test_text_ends_with_the_counts() -> None:
 
 def test_json_is_one_document_with_the_fields_of_the_contract() -> None:
     document = json.loads(report(CHECKED, "json"))
-    assert set(document) == {"format", "files", "findings", "allowed"}
+    assert set(document) == {"format", "files", "findings", "allowed", "fixed"}
     assert document["format"] == 1
     assert document["files"] == ["plans/a b.yaml", "good.yaml", "gone.yaml"]
     assert [f["rule"] for f in document["findings"]] == [

@@ -15,7 +15,7 @@ from small_plan import SMALL
 SEED = "plans/kimi-vl.yaml"
 FINDING = {
     "rule", "severity", "file", "line", "column", "end_line", "end_column", "message", "help",
-    "related",
+    "related", "fix",
 }  # fmt: skip
 
 

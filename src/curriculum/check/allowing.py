@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from curriculum.allowances import Allow, Allowed, Silenced
 from curriculum.check.rules import RULES, Rule
-from curriculum.errors import Diagnostic, Severity, Span, nearest
+from curriculum.errors import Diagnostic, Fix, Severity, Span, nearest
+from curriculum.fixes import same_word
 from curriculum.plan import Plan
 
 NEVER = ("claims-hold",)
@@ -96,7 +97,10 @@ def _wrong(allow: Allow, is_used: bool, found: Found) -> Iterator[Diagnostic]:
         yield Diagnostic("allow-reason", what, allow.span, way_out)
     elif not is_used and not allow.is_below:  # the plan below may need it
         what = f"`{allow.rule}` finds nothing here that this comment could allow"
-        yield Diagnostic("unused-allow", what, allow.span, "leave it out", Severity.WARNING)
+        fix = Fix(allow.whole, "")
+        yield Diagnostic(
+            "unused-allow", what, allow.span, "leave it out", Severity.WARNING, fix=fix
+        )
 
 
 def _unknown(allow: Allow) -> Diagnostic:
@@ -112,7 +116,8 @@ def _unknown(allow: Allow) -> Diagnostic:
     elif allow.rule in explanations():
         what = f"`{allow.rule}` is no rule: what it refuses cannot be allowed"
         way_out = "mend it; only findings of rules are allowed"
-    return Diagnostic("unknown-allow", what, allow.span, way_out)
+    fix = same_word(allow.rule_place, allow.rule, known, way_out)
+    return Diagnostic("unknown-allow", what, allow.span, way_out, fix=fix)
 
 
 # Locks

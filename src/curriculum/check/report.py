@@ -12,7 +12,7 @@ from xml.sax.saxutils import quoteattr
 
 from curriculum.allowances import Silenced
 from curriculum.check.advice import every_rule
-from curriculum.errors import Diagnostic, Severity, Span
+from curriculum.errors import Diagnostic, Fix, Severity, Span
 from curriculum.findings import (
     SEVERITIES,
     count_words,
@@ -36,13 +36,14 @@ _GITHUB_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity
 class Checked:
     """One file, and what was found in it; `failure` says why it could not be checked at all.
 
-    `silenced` is what its plan allows of what the rules found.
+    `silenced` is what its plan allows of what the rules found, `fixed` what `--fix` mended before.
     """
 
     file: str
     findings: tuple[Diagnostic, ...] = ()
     failure: str | None = None
     silenced: tuple[Silenced, ...] = ()
+    fixed: tuple[Diagnostic, ...] = ()
 
 
 def report(checked: Sequence[Checked], form: ReportFormat, colour: bool = False) -> str:
@@ -80,7 +81,10 @@ def _text(checked: Sequence[Checked], colour: bool) -> str:
     read = sum(one.failure is None for one in checked)
     files = f"{read} file{'s' * (read != 1)}"
     counted = count_words(findings, len(_all_silenced(checked)))
-    return f"{text_of(findings, colour)}{files} checked: {counted}\n"
+    named = {one.file for one in checked}
+    fixable = sum(f.fix is not None and f.fix.span.file in named for f in findings)
+    hint = f" ({fixable} can be mended by --fix)" if fixable else ""
+    return f"{text_of(findings, colour)}{files} checked: {counted}{hint}\n"
 
 
 def _json(checked: Sequence[Checked]) -> dict[str, Any]:
@@ -94,6 +98,7 @@ def _json(checked: Sequence[Checked]) -> dict[str, Any]:
         "files": [one.file for one in checked],
         "findings": [*(finding_json(f) for f in all_findings(checked)), *failures],
         "allowed": [silenced_json(one) for one in _all_silenced(checked)],
+        "fixed": [finding_json(finding) for one in checked for finding in one.fixed],
     }
 
 
@@ -138,11 +143,24 @@ def _sarif_result(finding: Diagnostic, rule_index: int) -> dict[str, Any]:
     }
     if finding.span:
         result["locations"] = [_sarif_location(finding.span)]
+    if finding.fix:
+        result["fixes"] = [_sarif_fix(finding.fix)]
     if finding.related:
         result["relatedLocations"] = [
             {**_sarif_location(r.span), "message": {"text": r.message}} for r in finding.related
         ]
     return result
+
+
+def _sarif_fix(fix: Fix) -> dict[str, Any]:
+    place = _sarif_location(fix.span)["physicalLocation"]
+    edit = {"deletedRegion": place["region"], "insertedContent": {"text": fix.text}}
+    return {
+        "description": {"text": "made by curriculum check --fix"},
+        "artifactChanges": [
+            {"artifactLocation": place["artifactLocation"], "replacements": [edit]}
+        ],
+    }
 
 
 def _sarif_location(span: Span) -> dict[str, Any]:

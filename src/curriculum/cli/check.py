@@ -48,6 +48,12 @@ def command(
         int | None,
         typer.Option(metavar="N", help="Look for other examples than those of every machine."),
     ] = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Make the edits that are safe, then check.")
+    ] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="With --fix: write nothing, show the edits; exit 1.")
+    ] = False,
     set_: Set = None,
 ) -> None:
     """Check plans: rules and property tests. Exit 1 when something is found, 2 when a file cannot
@@ -55,7 +61,18 @@ def command(
     from curriculum.check.report import all_findings, report
     from curriculum.findings import SEVERITIES, wants_colour
 
-    checked = [_check(file, set_ or [], max_examples, seed) for file in files]
+    if fix and set_:
+        raise CurriculumError("--fix edits the files as they are: leave out --set")
+    if diff and (not fix or output_format is not Format.TEXT):
+        raise CurriculumError("--diff belongs to --fix, and prints text")
+    if diff:
+        _show_edits(files)
+        return
+    done = {file: _mend(file) for file in files} if fix else {}
+    checked = [
+        replace(_check(file, set_ or [], max_examples, seed), fixed=done.get(file, ()))
+        for file in files
+    ]
     text = report(checked, output_format.value, wants_colour(sys.stdout))
     sys.stdout.write(text)
     failures = [one.failure for one in checked if one.failure is not None]
@@ -65,6 +82,32 @@ def command(
     found = any(SEVERITIES.index(f.severity) >= level for f in all_findings(checked))
     if failures or found:
         raise typer.Exit(CurriculumError.exit_code if failures else FindingsError.exit_code)
+
+
+def _mend(file: Path) -> tuple[Diagnostic, ...]:
+    """Make the safe edits of a file, say each on stderr, and return the findings they mended."""
+    from curriculum.cli.fix import done_words, mended
+    from curriculum.cli.rewrite import rewrite
+    from curriculum.findings import printable
+
+    found = mended(file)
+    if found is None or not found.done:
+        return ()
+    rewrite(file, found.new)
+    for finding in found.done:
+        print(f"fixed {printable(done_words(finding))}", file=sys.stderr)
+    return found.done
+
+
+def _show_edits(files: list[Path]) -> None:
+    from curriculum.cli.fix import mended
+    from curriculum.cli.rewrite import differences
+
+    changed = [found for file in files if (found := mended(file)) is not None and found.done]
+    for one in changed:
+        sys.stdout.writelines(differences(one.path, one.old, one.new, "fixed"))
+    if changed:
+        raise typer.Exit(FindingsError.exit_code)
 
 
 def _check(file: Path, settings: list[str], max_examples: int, seed: int | None) -> "Checked":

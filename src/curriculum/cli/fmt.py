@@ -1,9 +1,7 @@
 """`curriculum fmt`: plan files in their canonical layout"""
 
-import difflib
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +9,7 @@ from typing import Annotated
 import typer
 
 from curriculum.cli.options import Format, FormatOption
+from curriculum.cli.rewrite import differences, rewrite
 from curriculum.errors import CurriculumError, Diagnostic, FindingsError
 from curriculum.findings import finding_json, printable, text_of
 
@@ -55,7 +54,11 @@ def command(
     else:
         for file in laid:
             if file.is_changed:
-                sys.stdout.writelines(_diff(file) if diff else [f"{printable(str(file.path))}\n"])
+                sys.stdout.writelines(
+                    differences(file.path, file.old, file.new, "laid out")
+                    if diff
+                    else [f"{printable(str(file.path))}\n"]
+                )
         print(text_of(f for file in laid for f in file.findings), end="", file=sys.stderr)
     for file in laid:
         if file.failure is not None:
@@ -84,27 +87,11 @@ def _laid(path: Path) -> _File:
 
 
 def _write(file: _File) -> _File:
-    from curriculum.simulate.output import write_whole
-
-    target = file.path.resolve()  # what a link names is written, and the link stays
     try:
-        mode = target.stat().st_mode
-
-        def write(unfinished: Path) -> None:
-            unfinished.write_text(file.new, encoding="utf-8", newline="\n")
-            unfinished.chmod(mode)
-
-        write_whole(target, write)
+        rewrite(file.path, file.new)
     except (CurriculumError, OSError) as error:
         return _File(file.path, failure=str(error))
     return file
-
-
-def _diff(file: _File) -> Iterator[str]:
-    name = str(file.path)
-    old, new = (text.splitlines(keepends=True) for text in (file.old, file.new))
-    for line in difflib.unified_diff(old, new, name, f"{name} (laid out)"):
-        yield f"{printable(line.rstrip(chr(10)))}\n"
 
 
 def _json(laid: list[_File]) -> dict[str, object]:

@@ -14,7 +14,11 @@ def load(path: Path, settings: list[str] | None = None, advises: bool = False) -
 
     With `advises` those too that only advise.
     """
-    compiled = _read(path, settings or [])
+    return judged(_read(path, settings or []), advises)
+
+
+def judged(compiled: Compiled, advises: bool = False) -> Compiled:
+    """Apply the rules to what was compiled."""
     if compiled.plan is None:
         return compiled
     from curriculum.check.allowing import outcome_of

@@ -15,6 +15,7 @@ from typing import Any
 
 from curriculum.data.draws import Draws
 from curriculum.errors import Diagnostic, RunError, Severity, Span
+from curriculum.findings import finding_json
 from curriculum.lock import read_lock
 from curriculum.plan import Plan, Stage
 from curriculum.train.chain import Chain
@@ -70,7 +71,7 @@ class Report:
             "composed": [
                 asdict(stage) | {"differences": list(stage.differences)} for stage in self.composed
             ],
-            "findings": [_finding_json(finding) for finding in self.findings],
+            "findings": [finding_json(finding) for finding in self.findings],
             "notes": list(self.notes),
         }
 
@@ -266,19 +267,3 @@ def _finding(
 ) -> Diagnostic:
     span = None if number is None else Span(file, number, 1, number + 1, 1)
     return Diagnostic(rule, message, span, help, Severity.ERROR)
-
-
-def _finding_json(finding: Diagnostic) -> dict[str, Any]:
-    span = finding.span
-    return {
-        "rule": finding.rule,
-        "severity": str(finding.severity),
-        "file": span.file if span else None,
-        "line": span.line if span else None,
-        "column": span.column if span else None,
-        "end_line": span.end_line if span else None,
-        "end_column": span.end_column if span else None,
-        "message": finding.message,
-        "help": finding.help,
-        "related": [],
-    }
