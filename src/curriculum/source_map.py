@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from curriculum.errors import CurriculumError, Diagnostic, FindingsError, Span, did_you_mean
+from curriculum.errors import CurriculumError, Diagnostic, FindingsError, Fix, Span, did_you_mean
 from curriculum.nodes import Key, Map, Node, Scalar, Seq
 
 MAX_BYTES = 1 << 20
@@ -225,8 +225,9 @@ class _Reader:
 
         self.problems = [p for p in self.problems if p.span is None or p.span[:3] != start[:3]]
         span = start._replace(end_column=end.end_column)
-        way_out = f"write {without_commas(whole)}"
-        self.problem("wrong-value", f"`{whole}` is cut up at its commas", span, way_out)
+        number = without_commas(whole)
+        what, fix = f"`{whole}` is cut up at its commas", Fix(span, number)
+        self.problems.append(Diagnostic("wrong-value", what, span, f"write {number}", fix=fix))
         return True
 
     def _tag(self, event: Any, span: Span) -> str | None:
