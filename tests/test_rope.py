@@ -1,11 +1,13 @@
 from decimal import Decimal, getcontext
 from fractions import Fraction
-from math import pi
+from math import cos, pi
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from curriculum.rope import Rope, first_negative_distance, ropes_by_layer
-from curriculum.rope_scaling import DynamicNtk, Llama3, Yarn
+from curriculum.rope_scaling import DynamicNtk, Linear, Llama3, Yarn
 
 getcontext().prec = 40
 
@@ -94,3 +96,17 @@ def test_the_first_distance_that_attention_cannot_tell(
 def test_no_distance_is_found_below_the_limit() -> None:
     assert first_negative_distance(Rope(Fraction(10_000)).inv_freq(64), limit=725) is None
     assert first_negative_distance(Rope(Fraction(10_000)).inv_freq(64), limit=726) == 725
+
+
+@given(
+    base=st.floats(2, 1e9),
+    pairs=st.integers(2, 64),
+    factor=st.integers(1, 64),
+    limit=st.integers(1, 3000),
+)
+def test_no_distance_is_skipped(base: float, pairs: int, factor: int, limit: int) -> None:
+    scaling = Linear(Fraction(factor))
+    speeds = Rope(Fraction(base), scaling).inv_freq(2 * pairs)
+    sums = ((m, sum(cos(m * speed) for speed in speeds)) for m in range(1, limit))
+    first = next((m for m, total in sums if total < 0), None)
+    assert first_negative_distance(speeds, limit) == first

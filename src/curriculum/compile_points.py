@@ -82,7 +82,7 @@ def mark_step(state: State, point: Point) -> int | None:
             f"`{point.mark.amount}` lies past the end of stage `{point.stage}` "
             f"({count_in_words(draft.budget.tokens)} tokens, {draft.steps:,} steps)",
             point.span,
-            f"`{point.stage}` alone means its end",
+            _sequences_meant(draft, point) or f"`{point.stage}` alone means its end",
         )
         return None
     return step
@@ -104,6 +104,17 @@ def _is_less_than_step(state: State, draft: Draft, point: Point, mark: Quantity)
         f"did you mean `{point.stage}@step {number}`?" if is_step else "let it be a step, or 0",
     )
     return True
+
+
+def _sequences_meant(draft: Draft, point: Point) -> str | None:
+    """Say at which step a stage has read as many sequences, where a mark may have counted them."""
+    if point.mark is None or point.mark.amount.unit != "steps":
+        return None
+    seqs = int(point.mark.amount.value)
+    if not 2 * draft.steps < seqs <= draft.batch.seqs_before(draft.steps):
+        return None
+    step = draft.batch.step_at_seqs(seqs)
+    return f"{seqs:,} sequences are read at `{point.stage}@step {step}`; its end is `{point.stage}`"
 
 
 def _no_mark(state: State, point: Point) -> int | None:

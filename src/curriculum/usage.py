@@ -35,7 +35,7 @@ def _tokens_asked(plan: Plan, on_path: bool) -> dict[str, Counts]:
 
     def own(stage: Stage, step: int) -> Counts:
         if (stage.name, step) not in asked:
-            asked[stage.name, step] = _asked_by(plan, stage, step)
+            asked[stage.name, step] = asked_by(plan, stage, step)
         return asked[stage.name, step]
 
     for stage in plan.stages:
@@ -80,7 +80,7 @@ def epochs(plan: Plan) -> dict[str, Counts]:
     }
 
 
-def _asked_by(plan: Plan, stage: Stage, step: int) -> Counts:
+def asked_by(plan: Plan, stage: Stage, step: int) -> Counts:
     """Return what one stage asks of every source before a step, in the source's own tokens."""
     shape = plan.shape_of(stage, stage.count)
     counts: Counts = {}

@@ -3,14 +3,20 @@
 `plan` loads none of them: what only advises may take its time.
 """
 
-from curriculum.check import rate_advice
+from curriculum.check import context_advice, rate_advice, share_advice, source_advice
 from curriculum.check.rules import RULES, Rule, rule_of
 from curriculum.errors import Diagnostic, Severity
 from curriculum.plan import Plan
 
 ADVICE: tuple[Rule, ...] = (
     rule_of(Severity.INFO, rate_advice.first_steps_learn),
-)  # fmt: skip
+    rule_of(Severity.INFO, source_advice.no_source_starves),
+    rule_of(Severity.INFO, source_advice.documents_are_not_dealt_anew),
+    rule_of(Severity.INFO, source_advice.sizes_are_not_copied),
+    rule_of(Severity.INFO, share_advice.shares_change_gradually),
+    rule_of(Severity.INFO, context_advice.rope_bases_reach_their_context),
+    rule_of(Severity.INFO, context_advice.longest_contexts_are_read),
+)
 
 
 def advice(plan: Plan) -> tuple[Diagnostic, ...]:

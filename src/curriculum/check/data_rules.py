@@ -4,14 +4,12 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
 from curriculum.check.places import mixture_place, related_place
+from curriculum.check.repetition import MANY_EPOCHS, MOST_EPOCHS, SOURCE, worth_tokens
 from curriculum.composed import ComposedStage
 from curriculum.errors import Diagnostic, Severity
 from curriculum.plan import Plan, Source, Stage
-from curriculum.units import decimal_words, parse_exact
+from curriculum.units import decimal_words, parse_exact, rounded_in_words
 from curriculum.usage import epochs as epochs_of
-
-MANY_EPOCHS = 4
-"""Up to here repeated text is nearly as good as new (Muennighoff et al., arXiv 2305.16264)."""
 
 
 def every_source_can_be_read(plan: Plan) -> Iterator[Diagnostic]:
@@ -80,7 +78,8 @@ def no_source_passes_its_cap(plan: Plan) -> Iterator[Diagnostic]:
             yield Diagnostic(
                 "no-source-passes-its-cap",
                 f"by the end of stage `{stage.name}` source `{source.name}` is read "
-                f"{_times(epochs)}, its cap is {decimal_words(source.max_epochs)}",
+                f"{_times(epochs)}, its cap is {decimal_words(source.max_epochs)}"
+                f"{_lacking(source, epochs - source.max_epochs)}",
                 mixture_place(plan, stage, source.name),
                 "give it a smaller ratio, or raise its `max_epochs`",
                 related=related_place(plan, "the cap", f"sources.{source.name}.max_epochs"),
@@ -94,7 +93,7 @@ def separate_stages_deal_their_own_samples(plan: Plan) -> Iterator[Diagnostic]:
     A side branch, an abandoned one or a probe may, where nothing comes of both.
     """
     read: dict[str, list[Source]] = {}
-    for one, other in _beside(plan):
+    for one, other in beside(plan):
         if one.seed != other.seed:
             continue
         for stage in (one, other):
@@ -119,7 +118,7 @@ def separate_stages_deal_their_own_samples(plan: Plan) -> Iterator[Diagnostic]:
             )
 
 
-def _beside(plan: Plan) -> list[tuple[Stage, Stage]]:
+def beside(plan: Plan) -> list[tuple[Stage, Stage]]:
     """Return the pairs of stages that may not read the same documents, in their order.
 
     Neither is the other's ancestor, and both are of the main line, or something comes of both. The
@@ -173,7 +172,8 @@ def repeated_sources_are_capped(plan: Plan) -> Iterator[Diagnostic]:
     """A source that is read more than once says how often it may be, by `max_epochs`, unless the
     stage's budget in `epochs` says so many.
 
-    More than 4 epochs are a warning: beyond, repeated data loses its worth (arXiv 2305.16264).
+    More than 4 epochs are a warning: beyond, repeated data loses its worth, and from about 40 on
+    it has none (arXiv 2305.16264).
     """
     read = epochs_of(plan)
     for source in plan.sources.values():
@@ -186,15 +186,30 @@ def repeated_sources_are_capped(plan: Plan) -> Iterator[Diagnostic]:
         if _says_epochs(stage, source, most):
             continue
         many = most > MANY_EPOCHS
-        cite = " (more than 4 lose their worth: Muennighoff et al., arXiv 2305.16264)"
         yield Diagnostic(
             "repeated-sources-are-capped",
             f"source `{source.name}` is read {_times(most)} by the end of stage "
-            f"`{stage.name}`{cite if many else ''}",
+            f"`{stage.name}`{_worth(source, most) if many else ''}",
             plan.place(f"sources.{source.name}.tokens"),
             f"say `max_epochs: {_up(most)}` if that is meant",
             Severity.WARNING if many else Severity.INFO,
         )
+
+
+def _worth(source: Source, epochs: Fraction) -> str:
+    """Say what reading a source so many times is worth."""
+    unique = source.readable_tokens
+    assert unique is not None
+    read = unique * epochs
+    worth = rounded_in_words(round(worth_tokens(unique, read)))
+    more = f"; from about {MOST_EPOCHS} times on it gains nothing" if epochs > MOST_EPOCHS else ""
+    return f": {rounded_in_words(round(read))} tokens worth {worth} new ones{more} ({SOURCE})"
+
+
+def _lacking(source: Source, epochs: Fraction) -> str:
+    """Say how many tokens a source lacks for epochs that it may not give."""
+    unique = source.readable_tokens
+    return f": {rounded_in_words(round(unique * epochs))} tokens are lacking" if unique else ""
 
 
 def _says_epochs(stage: Stage, source: Source, most: Fraction) -> bool:

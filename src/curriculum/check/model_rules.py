@@ -25,8 +25,8 @@ def rope_never_shrinks_unsaid(plan: Plan) -> Iterator[Diagnostic]:
         for module, rope in stage.rope.items():
             if rope.base is None:
                 continue
-            for parent, _ in _parents(plan, stage, module):
-                before = _rope_of(parent, module)
+            for parent, _ in stages_before(plan, stage, module):
+                before = rope_of(parent, module)
                 if before is None or before.base is None or rope.base >= before.base:
                     continue
                 if _says(plan, stage, "rope"):
@@ -49,9 +49,9 @@ def rope_grows_with_context(plan: Plan) -> Iterator[Diagnostic]:
     for stage in plan.stages:
         for module, rope in stage.rope.items():
             now = max(seq_len for _, seq_len in stage.batch.contexts(stage.steps))
-            for parent, step in _parents(plan, stage, module):
+            for parent, step in stages_before(plan, stage, module):
                 before = parent.at(step).seq_len
-                if _rope_of(parent, module) != rope or rope.base is None or now <= before:
+                if rope_of(parent, module) != rope or rope.base is None or now <= before:
                     continue
                 start = stage.init[module.partition("/")[0]]
                 if _says(plan, stage, "rope") or now <= _longest_read(plan, start, module, rope):
@@ -77,7 +77,7 @@ def context_never_shrinks_unsaid(plan: Plan) -> Iterator[Diagnostic]:
             if plan.modules[module].shape.kind != "llm" or _says_context(plan, stage):
                 continue
             now = stage.at(0).seq_len
-            for parent, step in _parents(plan, stage, module):
+            for parent, step in stages_before(plan, stage, module):
                 before = parent.at(step).seq_len
                 if now >= before:
                     continue
@@ -170,25 +170,25 @@ def _longest_read(plan: Plan, start: Start, name: str, rope: Rope) -> int:
     while waiting:
         before = waiting.pop()
         source = before.stage or ""
-        if source in outside and _rope_of(outside[source], name) == rope:
+        if source in outside and rope_of(outside[source], name) == rope:
             longest = max(longest, outside[source].seq_len or 0)
         if not plan.has_stage(source) or left.get(source, -1) >= before.step:
             continue
         left[source] = before.step
         stage = plan.stage(source)
-        if _rope_of(stage, name) == rope:
+        if rope_of(stage, name) == rope:
             read = [seq_len for _, seq_len in stage.batch.contexts(max(before.step, 1))]
             longest = max(longest, stage.target_seq_len or 0, *read)
         waiting += plan.origins(stage.init[module], module)
     return longest
 
 
-def _rope_of(parent: Stage | Checkpoint, name: str) -> Rope | None:
+def rope_of(parent: Stage | Checkpoint, name: str) -> Rope | None:
     """Return the RoPE that a module or part had in the stage that it comes from."""
     return parent.rope.get(name) or parent.rope.get(name.partition("/")[0])
 
 
-def _parents(plan: Plan, stage: Stage, name: str) -> list[tuple[Stage, int]]:
+def stages_before(plan: Plan, stage: Stage, name: str) -> list[tuple[Stage, int]]:
     """Return the stages of the plan that a module or part comes from, and where each was left."""
     module = name.partition("/")[0]
     starts = plan.origins(stage.init[module], module)

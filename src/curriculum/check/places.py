@@ -4,11 +4,28 @@ from curriculum.curve import Curve, Piece
 from curriculum.errors import Related, Span
 from curriculum.plan import Plan, Stage
 
+BUDGETS = ("tokens", "steps", "seqs", "epochs", "until")
+"""The keys of which a stage says one."""
+
 
 def related_place(plan: Plan, message: str, path: str) -> tuple[Related, ...]:
     """Return a second place to speak of; none where the plan has no text."""
     span = plan.place(path)
     return (Related(message, span),) if span else ()
+
+
+def first_place(plan: Plan, *paths: str) -> Span | None:
+    """Return the place of the first path that the text has, else of what is around the last."""
+    said = (plan.places[path] for path in paths if path in plan.places)
+    return next(said, plan.place(paths[-1]) if paths else None)
+
+
+def rope_place(plan: Plan, stage: Stage, name: str) -> Span | None:
+    """Return the place where a stage says the RoPE of a module, else that of its context."""
+    own = f"stages.{stage.name}.rope"
+    below = [path for path in plan.places if path.startswith(f"{own}.{name}.")]
+    paths = (f"{own}.{name}", own, *below, f"stages.{stage.name}.seq_len")
+    return first_place(plan, *paths)
 
 
 def mixture_place(plan: Plan, stage: Stage, source: str) -> Span | None:

@@ -9,7 +9,15 @@ stands in `advice.py`; why there is a rule, and an example of it, in `handbook/`
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from curriculum.check import claim_rules, clock_rules, data_rules, model_rules
+from curriculum.check import (
+    claim_rules,
+    clock_rules,
+    data_rules,
+    graph_rules,
+    mixture_rules,
+    model_rules,
+    rope_rules,
+)
 from curriculum.errors import Diagnostic, Severity
 from curriculum.plan import Plan
 
@@ -40,6 +48,8 @@ RULES: tuple[Rule, ...] = (
     rule_of(Severity.WARNING, clock_rules.stages_have_three_steps),
     rule_of(Severity.ERROR, model_rules.rope_never_shrinks_unsaid),
     rule_of(Severity.WARNING, model_rules.rope_grows_with_context),
+    rule_of(Severity.WARNING, rope_rules.rope_changes_are_read),
+    rule_of(Severity.WARNING, rope_rules.long_contexts_keep_documents_apart),
     rule_of(Severity.ERROR, model_rules.context_never_shrinks_unsaid),
     rule_of(Severity.ERROR, model_rules.every_loss_term_has_its_modules),
     rule_of(Severity.ERROR, model_rules.every_trained_module_has_a_loss),
@@ -49,6 +59,9 @@ RULES: tuple[Rule, ...] = (
     rule_of(Severity.ERROR, data_rules.no_source_passes_its_cap),
     rule_of(Severity.ERROR, data_rules.separate_stages_deal_their_own_samples),
     rule_of(Severity.WARNING, data_rules.repeated_sources_are_capped),
+    rule_of(Severity.WARNING, mixture_rules.shares_are_not_swapped),
+    rule_of(Severity.WARNING, graph_rules.parents_are_the_newest),
+    rule_of(Severity.WARNING, graph_rules.steps_are_not_sequences),
     rule_of(Severity.ERROR, claim_rules.claims_hold),
 )
 
