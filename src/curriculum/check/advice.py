@@ -3,7 +3,15 @@
 `plan` loads none of them: what only advises may take its time.
 """
 
-from curriculum.check import context_advice, rate_advice, share_advice, source_advice
+from curriculum.check import (
+    batch_advice,
+    context_advice,
+    law_advice,
+    pace_advice,
+    rate_advice,
+    share_advice,
+    source_advice,
+)
 from curriculum.check.rules import RULES, Rule, rule_of
 from curriculum.errors import Diagnostic, Severity
 from curriculum.plan import Plan
@@ -16,6 +24,13 @@ ADVICE: tuple[Rule, ...] = (
     rule_of(Severity.INFO, share_advice.shares_change_gradually),
     rule_of(Severity.INFO, context_advice.rope_bases_reach_their_context),
     rule_of(Severity.INFO, context_advice.longest_contexts_are_read),
+    rule_of(Severity.INFO, pace_advice.fresh_modules_warm_up),
+    rule_of(Severity.INFO, pace_advice.decays_end_with_their_stage),
+    rule_of(Severity.INFO, pace_advice.decays_take_their_share),
+    rule_of(Severity.INFO, pace_advice.new_data_is_read_warm),
+    rule_of(Severity.INFO, batch_advice.rates_answer_the_batch),
+    rule_of(Severity.INFO, batch_advice.large_batches_are_grown),
+    rule_of(Severity.INFO, law_advice.rates_are_near_published_laws),
 )
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from math import isclose
 
+from curriculum.check.lineage import LR_KEY, left_rate, moves_with_batch
 from curriculum.check.places import piece_place, related_place
 from curriculum.curve import Curve, Piece
 from curriculum.errors import Diagnostic, Severity, Span
-from curriculum.plan import OutsideStage, Plan, Stage
+from curriculum.plan import Plan, Stage
 from curriculum.units import rate_in_words, rounded_in_words
 
 MIN_STEPS = 3
@@ -46,8 +46,8 @@ def carried_modules_go_on_at_their_rate(plan: Plan) -> Iterator[Diagnostic]:
             start = stage.init[target.partition("/")[0]]
             if not start.carries_state or rate is None or rate == 0 or stage.rides[target].jump:
                 continue
-            left = _left_rate(plan, stage, target)
-            if left is None or left[1] == rate or _moves_with_batch(stage, target, left, rate):
+            left = left_rate(plan, stage, target)
+            if left is None or left[1] == rate or moves_with_batch(stage, target, left, rate):
                 continue
             where, before = left
             yield Diagnostic(
@@ -57,7 +57,7 @@ def carried_modules_go_on_at_their_rate(plan: Plan) -> Iterator[Diagnostic]:
                 plan.place(f"stages.{stage.name}.lr.{target}"),
                 "begin at `from: current` or from 0, say `jump: true`, or `carry: none`",
                 related=related_place(
-                    plan, f"left at {before:.6g} here", f"stages.{where.name}.{_LR[type(where)]}"
+                    plan, f"left at {before:.6g} here", f"stages.{where.name}.{LR_KEY[type(where)]}"
                 ),
             )
 
@@ -77,7 +77,7 @@ def rates_are_not_negative(plan: Plan) -> Iterator[Diagnostic]:
             "let it end at 0 or above",
         )
 
-    yield from _once_a_place(plan, falls)
+    yield from once_a_place(plan, falls)
 
 
 def rates_are_below_one(plan: Plan) -> Iterator[Diagnostic]:
@@ -131,7 +131,7 @@ def every_trained_module_moves(plan: Plan) -> Iterator[Diagnostic]:
             Severity.WARNING,
         )
 
-    yield from _once_a_place(plan, rests)
+    yield from once_a_place(plan, rests)
 
 
 def warm_ups_end_in_their_stage(plan: Plan) -> Iterator[Diagnostic]:
@@ -155,7 +155,7 @@ def warm_ups_end_in_their_stage(plan: Plan) -> Iterator[Diagnostic]:
             Severity.WARNING,
         )
 
-    yield from _once_a_place(plan, goes_on)
+    yield from once_a_place(plan, goes_on)
 
 
 def stages_have_three_steps(plan: Plan) -> Iterator[Diagnostic]:
@@ -178,44 +178,7 @@ def is_zero(curve: Curve) -> bool:
     return all(piece.a == piece.b == 0 for piece in curve.pieces)
 
 
-_LR = {Stage: "lr", OutsideStage: "checkpoint.lr"}
-"""Where the text of a stage says its learning rates."""
-
-
-def _left_rate(plan: Plan, stage: Stage, target: str) -> tuple[Stage | OutsideStage, float] | None:
-    """Return the LR a target was last trained at, up the path; None where nobody knows."""
-    module = target.partition("/")[0]
-    start = stage.init[module]
-    while start.stage is not None and plan.has_stage(start.stage):
-        parent = plan.stage(start.stage)
-        if target in parent.lr or module in parent.lr:
-            rates = parent.at(start.step).lr
-            rate = rates[target] if target in rates else rates[module]
-            return None if rate is None else (parent, rate)
-        start = parent.init[module]
-    outside = next((o for o in plan.outside if o.name == start.stage), None)
-    left = outside.checkpoint.lr_of(target) if outside is not None else None
-    return None if outside is None or left is None else (outside, float(left))
-
-
-def _moves_with_batch(
-    stage: Stage, target: str, left: tuple[Stage | OutsideStage, float], rate: float
-) -> bool:
-    """Say whether a rate differs by what its ride says that the batch multiplies it by, alone."""
-    ride, (parent, before) = stage.rides[target], left
-    if isinstance(parent, OutsideStage):
-        return False
-    name = target if target in parent.rides else target.partition("/")[0]
-    other = parent.rides[name]
-    if ride.with_batch in (None, "none") or other.with_batch != ride.with_batch:
-        return False
-    start = stage.init[target.partition("/")[0]]
-    factor = ride.factor(stage.at(0).tokens_per_step)
-    old = other.factor(parent.at(start.step).tokens_per_step)
-    return isclose(before * float(factor / old), rate, rel_tol=1e-12)
-
-
-def _once_a_place(
+def once_a_place(
     plan: Plan, found: Callable[[Stage, str, str, Piece], Diagnostic | None]
 ) -> Iterator[Diagnostic]:
     """Look at every piece of every curve; what several targets or stages share is told once."""

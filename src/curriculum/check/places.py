@@ -36,6 +36,15 @@ def mixture_place(plan: Plan, stage: Stage, source: str) -> Span | None:
     return plan.place(named[0] if named else above)
 
 
+def batch_place(plan: Plan, stage: Stage, index: int) -> Span | None:
+    """Return the place of a piece of a stage's batch, where each has its own; else of all."""
+    above = f"stages.{stage.name}.batch"
+    last = len(stage.batch.pieces) - 1
+    own = not stage.batch.ramps and f"{above}[{last}]" in plan.places
+    is_whole = f"{above}[{last + 1}]" not in plan.places
+    return plan.place(f"{above}[{index}]" if own and is_whole else above)
+
+
 def piece_place(
     plan: Plan, stage: Stage, kind: str, name: str, piece: Piece, *keys: str
 ) -> Span | None:

@@ -16,7 +16,9 @@ from curriculum.check import (
     graph_rules,
     mixture_rules,
     model_rules,
+    rate_rules,
     rope_rules,
+    timing_rules,
 )
 from curriculum.errors import Diagnostic, Severity
 from curriculum.plan import Plan
@@ -46,6 +48,13 @@ RULES: tuple[Rule, ...] = (
     rule_of(Severity.WARNING, clock_rules.warm_ups_end_in_their_stage),
     rule_of(Severity.WARNING, clock_rules.every_trained_module_moves),
     rule_of(Severity.WARNING, clock_rules.stages_have_three_steps),
+    rule_of(Severity.WARNING, rate_rules.fresh_modules_go_on_at_their_rate),
+    rule_of(Severity.WARNING, rate_rules.no_stage_outlasts_its_learning_rate),
+    rule_of(Severity.WARNING, rate_rules.schedules_are_seen_to_their_end),
+    rule_of(Severity.WARNING, rate_rules.rewarming_replays),
+    rule_of(Severity.WARNING, timing_rules.batches_hold_through_warm_ups),
+    rule_of(Severity.WARNING, timing_rules.decays_and_switches_meet),
+    rule_of(Severity.WARNING, timing_rules.decays_end_where_their_own_stage_does),
     rule_of(Severity.ERROR, model_rules.rope_never_shrinks_unsaid),
     rule_of(Severity.WARNING, model_rules.rope_grows_with_context),
     rule_of(Severity.WARNING, rope_rules.rope_changes_are_read),
