@@ -4,6 +4,7 @@ The laws were fitted on dense models of up to a few billion parameters, and diff
 by factors: only what lies far outside of all of them is told.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 
 from curriculum.check.lineage import highest_of
@@ -79,12 +80,12 @@ def non_embedding_params(shape: DenseDecoderShape) -> int:
 def deepseek_rate(flops: float) -> float:
     """Return the best highest learning rate at a compute budget in FLOPs without embeddings.
 
-    Source: DeepSeek LLM (arXiv:2401.02954), 3.1: 0.3118 C^-0.1250. C to 1e20 was fitted.
+    Source: DeepSeek LLM (arXiv:2401.02954), 3.1: 0.3118 C^-0.1250. fitted on budgets below 1e20.
 
     >>> f"{deepseek_rate(1e16):.3g}"
     '0.00312'
     """
-    return 0.3118 * pow(float(flops), -0.1250)
+    return 0.3118 * math.pow(flops, -0.1250)
 
 
 def step_law_rate(params: float, tokens: float) -> float:
@@ -95,7 +96,7 @@ def step_law_rate(params: float, tokens: float) -> float:
     >>> f"{step_law_rate(1e9, 1e11):.3g}"
     '0.00163'
     """
-    return 1.79 * pow(float(params), -0.713) * pow(float(tokens), 0.307)
+    return 1.79 * math.pow(params, -0.713) * math.pow(tokens, 0.307)
 
 
 def moonlight_rate(flops: float) -> float:
@@ -107,4 +108,4 @@ def moonlight_rate(flops: float) -> float:
     >>> f"{moonlight_rate(1e20):.3g}"
     '0.00092'
     """
-    return 0.0127 * pow(float(flops), -0.057)
+    return 0.0127 * math.pow(flops, -0.057)

@@ -98,7 +98,7 @@ def decays_take_their_share(plan: Plan) -> Iterator[Diagnostic]:
             f"the decay of {names_of(targets)} takes {float(share * 100):.3g}% of its schedule, "
             f"after a constant rate over {float(held * 100):.3g}%: published ones take 5 to 25%",
             place,
-            "make it about 10 to 20% (Hagele et al., arXiv 2405.18392)",
+            "make it about 10 to 20% (Haegele et al., arXiv 2405.18392)",
             Severity.INFO,
         )
 

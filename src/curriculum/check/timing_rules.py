@@ -81,40 +81,55 @@ def decays_and_switches_meet(plan: Plan) -> Iterator[Diagnostic]:
 
 
 def decays_end_where_their_own_stage_does(plan: Plan) -> Iterator[Diagnostic]:
-    """A decay that misses the end of its stage does not end where another stage would: its `until`
-    or `for` is not that stage's budget."""
-    asked = {stage.budget.tokens: stage.name for stage in reversed(plan.stages)}
+    """A decay that misses the end of its stage does not end where another stage does: its `until`
+    or `for` is not that stage's budget, nor the end of that stage's decay."""
     followed = ridden_on(plan)
+    last = [
+        (stage, targets[0], piece)
+        for stage, targets, curve in own_curves(plan)
+        if (piece := _last_decay(stage, curve)) is not None and piece.unit == "tokens"
+        if (stage.name, *_clock(stage, targets[0])) not in followed
+    ]
+    ends = {_clock_end(s, t, p): s.name for s, t, p in reversed(last) if not _misses(s, p)}
+    ends |= {stage.budget.tokens: stage.name for stage in reversed(plan.stages)}
     told: set[Span] = set()
-    for stage, targets, curve in own_curves(plan):
-        ride = stage.rides[targets[0]]
-        piece = _last_decay(stage, curve)
-        if piece is None or (stage.name, ride.schedule, ride.instance) in followed:
-            continue
+    for stage, target, piece in last:
         assert piece.end is not None
-        own = end_of(stage, piece)
-        if piece.unit != "tokens" or abs(piece.end - own) <= FEW * (piece.end - piece.start):
+        said = [n for n in (_clock_end(stage, target, piece), piece.end - piece.start) if n in ends]
+        if not said or not _misses(stage, piece):
             continue
-        ends = (ride.tokens_before + piece.end, piece.end - piece.start)
-        said = next((end for end in ends if end in asked), None)
-        if said is None:
-            continue
+        other = ends[said[0]]
         path = {stage.name, *(ancestor.name for ancestor, _ in plan.ancestors(stage.name))}
-        place = piece_place(plan, stage, "lr", targets[0], piece, "until", "for")
-        if asked[said] in path or (place is not None and place in told):
+        place = piece_place(plan, stage, "lr", target, piece, "until", "for")
+        if other in path or (place is not None and place in told):
             continue
         if place is not None:
             told.add(place)
         yield Diagnostic(
             "decays-end-where-their-own-stage-does",
-            f"the decay of {names_of(targets)} in stage `{stage.name}` says "
-            f"{count_in_words(said)}, which is what stage `{asked[said]}` asks for; "
-            f"`{stage.name}` asks for {count_in_words(stage.budget.tokens)}",
+            f"the decay of `{target}` in stage `{stage.name}` says {count_in_words(said[0])}, "
+            f"which is the end of stage `{other}`; `{stage.name}` asks for "
+            f"{rounded_in_words(stage.budget.tokens)}",
             place,
             "leave the end out: the decay then ends where its last stage does",
             Severity.WARNING,
-            related_place(plan, "the same number", f"stages.{asked[said]}.tokens"),
+            related_place(plan, "the other stage", f"stages.{other}"),
         )
+
+
+def _clock(stage: Stage, target: str) -> tuple[str | None, str]:
+    return stage.rides[target].schedule, stage.rides[target].instance
+
+
+def _clock_end(stage: Stage, target: str, piece: Piece) -> int:
+    assert piece.end is not None
+    return stage.rides[target].tokens_before + piece.end
+
+
+def _misses(stage: Stage, piece: Piece) -> bool:
+    """Say whether a decay ends further from its stage's end than rounding explains."""
+    assert piece.end is not None
+    return abs(piece.end - end_of(stage, piece)) > FEW * (piece.end - piece.start)
 
 
 class _Changes:
