@@ -127,13 +127,14 @@ SILENT = [
     ("batches-hold-through-warm-ups", "stages.text.lr[0].for=49 steps"),
     (
         "batches-hold-through-warm-ups",
-        "stages.text.batch=[{seqs: {from: 16, to: 64, shape: linear, multiple_of: 16}, until: 900K}, "
-        "{seqs: 64}]",
+        "stages.text.batch=[{seqs: {from: 16, to: 64, shape: linear, multiple_of: 16}, "
+        "until: 900K}, {seqs: 64}]",
     ),
     ("decays-and-switches-meet", "stages.last.mixture={web: 1}"),
     ("decays-and-switches-meet", "schedules.main[0].until=step 470"),
     ("decays-end-where-their-own-stage-does", "schedules.main[0].until=501K"),
     ("decays-end-where-their-own-stage-does", "stages.short.tokens=499K"),
+    ("decays-end-where-their-own-stage-does", "stages.short.init={llm: long}"),
     ("decays-end-with-their-stage", "schedules.main[0].until=step 600"),
     ("decays-take-their-share", "schedules.main[0].for=75%"),
     ("decays-take-their-share", "schedules.main[1].to=5e-4"),
@@ -173,7 +174,8 @@ TOLD = [
         "stages.text.batch=[{seqs: 16, until: 100K}, {seqs: 8, seq_len: 256}]",
         "context changes from 128 to 256 tokens and the batch from 16 to 8 sequences",
     ),
-    ("decays-and-switches-meet", "stages.text.mixture=[{of: {web: 1}, until: step 480}, {of: {code: 1}}]",
+    ("decays-and-switches-meet", "stages.text.mixture=[{of: {web: 1}, until: step 480}, "
+     "{of: {code: 1}}]",
      "after the mixture changes at step 480 of stage `text`"),
     ("decays-end-with-their-stage", "schedules.main=[{shape: linear, from: 1e-3, to: 1e-4, "
      "until: step 487}, {shape: constant}]", "2 steps before stage `text` does"),

@@ -95,13 +95,15 @@ def decays_end_where_their_own_stage_does(plan: Plan) -> Iterator[Diagnostic]:
     told: set[Span] = set()
     for stage, target, piece in last:
         assert piece.end is not None
-        said = [n for n in (_clock_end(stage, target, piece), piece.end - piece.start) if n in ends]
+        numbers = [_clock_end(stage, target, piece)]
+        if not piece.behind:  # what is left of a stretched piece is a number that nobody wrote
+            numbers.append(piece.end - piece.start)
+        said = [number for number in numbers if number in ends]
         if not said or not _misses(stage, piece):
             continue
         other = ends[said[0]]
-        path = {stage.name, *(ancestor.name for ancestor, _ in plan.ancestors(stage.name))}
         place = piece_place(plan, stage, "lr", target, piece, "until", "for")
-        if other in path or (place is not None and place in told):
+        if _on_one_path(plan, stage.name, other) or (place is not None and place in told):
             continue
         if place is not None:
             told.add(place)
@@ -115,6 +117,14 @@ def decays_end_where_their_own_stage_does(plan: Plan) -> Iterator[Diagnostic]:
             Severity.WARNING,
             related_place(plan, "the other stage", f"stages.{other}"),
         )
+
+
+def _on_one_path(plan: Plan, one: str, other: str) -> bool:
+    """Say whether one of two stages comes from the other, or is it."""
+    pairs = ((one, other), (other, one))
+    return one == other or any(
+        above == ancestor.name for name, above in pairs for ancestor, _ in plan.ancestors(name)
+    )
 
 
 def _clock(stage: Stage, target: str) -> tuple[str | None, str]:
