@@ -134,7 +134,10 @@ SILENT = [
     ("decays-and-switches-meet", "schedules.main[0].until=step 470"),
     ("decays-end-where-their-own-stage-does", "schedules.main[0].until=501K"),
     ("decays-end-where-their-own-stage-does", "stages.short.tokens=499K"),
-    ("decays-end-where-their-own-stage-does", "stages.short.init={llm: long}"),
+    (
+        "decays-end-where-their-own-stage-does",
+        "stages.short={init: long, keep: long, carry: none, tokens: 500K, lr: 1e-4}",
+    ),
     ("decays-end-with-their-stage", "schedules.main[0].until=step 600"),
     ("decays-take-their-share", "schedules.main[0].for=75%"),
     ("decays-take-their-share", "schedules.main[1].to=5e-4"),
