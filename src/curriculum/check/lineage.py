@@ -47,10 +47,11 @@ def moves_with_batch(stage: Stage, target: str, left: Left, rate: float) -> bool
 
 
 class Past(NamedTuple):
-    """What a module learned before a stage: at which rate at most, and the sources' bits."""
+    """What a module learned before a stage: at which rate at most, and which sources, as bits."""
 
     peak: float
     read: int
+    bits: Mapping[str, int]
 
 
 def pasts(plan: Plan) -> Mapping[str, Mapping[str, Past | None]]:
@@ -76,10 +77,12 @@ def pasts(plan: Plan) -> Mapping[str, Mapping[str, Past | None]]:
             if peak is None or (before is None and not start.is_new):
                 behind[stage.name, module] = None
                 continue
-            old = before or Past(0.0, 0)
+            old = before or Past(0.0, 0, bits)
             behind[stage.name, module] = old
             if any(target.partition("/")[0] == module for target in stage.lr):
-                behind[stage.name, module] = Past(max(old.peak, peak), old.read | masks[names])
+                behind[stage.name, module] = Past(
+                    max(old.peak, peak), old.read | masks[names], bits
+                )
     return found
 
 
@@ -100,12 +103,14 @@ def highest_of(stage: Stage, curve: Curve) -> float:
     return max(curve.at(step, before(step)) for step in curve.corners(stage.steps - 1))
 
 
-def new_share(plan: Plan, stage: Stage, read: int) -> Fraction:
+def new_share(plan: Plan, stage: Stage, past: Past) -> Fraction:
     """Return the share of a stage's tokens whose sources were not read before."""
-    bits = {whole: 1 << i for i, whole in enumerate({s.whole: 0 for s in plan.sources.values()})}
+    bits = past.bits
+    new = [n for n in stage.mixture.sources if not past.read & bits[plan.sources[n].whole]]
+    if not new:
+        return Fraction(0)
     tokens = stage.mixture.ideal_tokens(stage.steps)
-    new = sum((n for name, n in tokens.items() if not read & bits[plan.sources[name].whole]), 0)
-    return Fraction(new, stage.tokens)
+    return sum((tokens[name] for name in new), Fraction(0)) / stage.tokens
 
 
 Ridden = tuple[str, str | None, str]
@@ -159,4 +164,4 @@ def _joined(pasts: list[Past | None]) -> Past | None:
     read = 0
     for past in known:
         read |= past.read
-    return Past(max(past.peak for past in known), read)
+    return Past(max(past.peak for past in known), read, known[0].bits)

@@ -117,7 +117,7 @@ def new_data_is_read_warm(plan: Plan) -> Iterator[Diagnostic]:
             # A warm-up in tokens passes its highest value between two steps.
             if isclose(peak, COLD * before.peak, rel_tol=0.01):
                 continue
-            new = new_share(plan, stage, before.read)
+            new = new_share(plan, stage, before)
             if new < MOSTLY_NEW:
                 continue
             yield Diagnostic(

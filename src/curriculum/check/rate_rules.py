@@ -181,7 +181,7 @@ def rewarming_replays(plan: Plan) -> Iterator[Diagnostic]:
             left = left_rate(plan, stage, target)
             if left is None or peak < REWARMED * left[1]:
                 continue
-            replayed = 1 - new_share(plan, stage, before.read)
+            replayed = 1 - new_share(plan, stage, before)
             if replayed >= LEAST_REPLAY:
                 continue
             yield Diagnostic(
