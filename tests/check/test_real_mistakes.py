@@ -31,7 +31,7 @@ MADE = [
     (
         "SmolVLM's third stage has a horizon of half of its steps",
         ("smolvlm-256m", []),
-        ("no-stage-outlasts-its-learning-rate", "warning", "0}   # the run goes on"),
+        ("no-stage-outlasts-its-learning-rate", "warning", "0}"),
         "is 0 from step 2,000 of stage `stage-3` on: 2,000 of its 4,000 steps",
     ),
     (

@@ -1,6 +1,6 @@
 """Rules about sources: that they are drawn, caps, epochs, seeds of separate branches"""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from curriculum.check.places import mixture_place, related_place
@@ -176,6 +176,7 @@ def repeated_sources_are_capped(plan: Plan) -> Iterator[Diagnostic]:
     it has none (arXiv 2305.16264).
     """
     read = epochs_of(plan)
+    few: list[tuple[Fraction, Source, Stage]] = []
     for source in plan.sources.values():
         epochs = [
             (often, s) for s in plan.stages if (often := read[s.name].get(source.name)) is not None
@@ -185,15 +186,40 @@ def repeated_sources_are_capped(plan: Plan) -> Iterator[Diagnostic]:
             continue
         if _says_epochs(stage, source, most):
             continue
-        many = most > MANY_EPOCHS
+        if most <= MANY_EPOCHS:
+            few.append((most, source, stage))
+            continue
         yield Diagnostic(
             "repeated-sources-are-capped",
-            f"source `{source.name}` is read {_times(most)} by the end of stage "
-            f"`{stage.name}`{_worth(source, most) if many else ''}",
+            f"{_read_often(most, source, stage)}{_worth(source, most)}",
             plan.place(f"sources.{source.name}.tokens"),
             f"say `max_epochs: {_up(most)}` if that is meant",
-            Severity.WARNING if many else Severity.INFO,
+            Severity.WARNING,
         )
+    if few:
+        yield _read_a_few_times(plan, sorted(few, key=lambda each: (-each[0], each[1].name)))
+
+
+def _read_a_few_times(plan: Plan, read: Sequence[tuple[Fraction, Source, Stage]]) -> Diagnostic:
+    """Tell at once of all sources that are read more than once, but not often.
+
+    The most read stands first; told one by one they would bury what matters.
+    """
+    (most, source, stage), *others = read
+    named = ", ".join(f"`{s.name}` {_times(often)}" for often, s, _ in others[:3])
+    more = f" and {len(others) - 3} more sources" if len(others) > 3 else ""
+    also = f"; also {named}{more}" if others else ""
+    return Diagnostic(
+        "repeated-sources-are-capped",
+        f"{_read_often(most, source, stage)}{also}",
+        plan.place(f"sources.{source.name}.tokens"),
+        f"say `max_epochs: {_up(most)}` if that is meant",
+        Severity.INFO,
+    )
+
+
+def _read_often(epochs: Fraction, source: Source, stage: Stage) -> str:
+    return f"source `{source.name}` is read {_times(epochs)} by the end of stage `{stage.name}`"
 
 
 def _worth(source: Source, epochs: Fraction) -> str:
