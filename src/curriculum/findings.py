@@ -158,7 +158,7 @@ def _where(span: Span | None) -> str:
 def _excerpt(span: Span, texts: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, str, str]]:
     """Yield the line number, the line, and the marks below it; nothing where it cannot be read."""
     if span.file not in texts:
-        texts[span.file] = _source_lines(span.file)
+        texts[span.file] = source_lines(span.file)
     source = texts[span.file]
     if not 0 < span.line <= len(source):
         return
@@ -174,7 +174,7 @@ def _excerpt(span: Span, texts: dict[str, tuple[str, ...]]) -> Iterator[tuple[st
     yield str(span.line), f"{dots[0]}{_one_each(shown)}{dots[1]}".rstrip(), marks
 
 
-def _source_lines(file: str) -> tuple[str, ...]:
+def source_lines(file: str) -> tuple[str, ...]:
     """Return the lines of a file, or of a `--set` text; none where it cannot be read."""
     if file.startswith(_SETTING):
         return _yaml_lines(file.removeprefix(_SETTING))

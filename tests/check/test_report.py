@@ -2,7 +2,8 @@ import json
 from xml.etree import ElementTree
 
 from curriculum.allowances import Silenced
-from curriculum.check.report import MAX_ANNOTATIONS, Checked, all_findings, report
+from curriculum.check.checked import Checked, all_findings
+from curriculum.check.report import report
 from curriculum.errors import Diagnostic, Related, Severity, Span
 
 SPAN = Span("plans/a b.yaml", 9, 5, 9, 12)
@@ -80,22 +81,9 @@ def test_junit_is_xml_with_a_case_for_each_finding() -> None:
     failure = suites.find("testsuite/testcase/failure")
     assert failure is not None
     assert failure.get("message") == "the sum is <1.02> & 100%"
-
-
-def test_github_annotations_are_escaped_and_few() -> None:
-    lines = report(CHECKED, "github").splitlines()
-    assert lines[0] == "::error::gone.yaml: no such file"
-    assert lines[1] == (
-        "::error file=plans/a b.yaml,line=9,col=5,endLine=9,endColumn=11,title=siblings-sum::"
-        "the sum is <1.02> & 100%25; make it 1"
-    )
-    assert lines[-1] == "1 error, 1 warning, 1 info"
-    many = [Diagnostic("r", f"{i}\nx", SPAN, None, Severity.WARNING) for i in range(30)]
-    lines = report([Checked("a", (*many, ERROR))], "github").splitlines()
-    assert len(lines) == MAX_ANNOTATIONS + 1
-    assert lines[0].startswith("::error ")
-    assert "0%0Ax" in lines[1]
-    assert lines[-1] == "1 error, 30 warnings (10 shown)"
+    assert failure.get("type") == "error"
+    assert (suites.get("tests"), suites.get("failures"), suites.get("errors")) == ("4", "2", "1")
+    assert suites.findtext("testsuite/system-out") == "info[first-steps-learn]: a -- b"
 
 
 def test_what_two_plans_share_is_told_once() -> None:

@@ -14,7 +14,7 @@ from curriculum.cli.options import Set
 from curriculum.errors import CurriculumError, Diagnostic, FindingsError, Severity, Span
 
 if TYPE_CHECKING:
-    from curriculum.check.report import Checked
+    from curriculum.check.checked import Checked
 
 
 class Format(StrEnum):
@@ -58,7 +58,8 @@ def command(
 ) -> None:
     """Check plans: rules and property tests. Exit 1 when something is found, 2 when a file cannot
     be read."""
-    from curriculum.check.report import all_findings, report
+    from curriculum.check.checked import all_findings
+    from curriculum.check.report import report
     from curriculum.findings import SEVERITIES, wants_colour
 
     if fix and set_:
@@ -75,6 +76,8 @@ def command(
     ]
     text = report(checked, output_format.value, wants_colour(sys.stdout))
     sys.stdout.write(text)
+    if output_format is Format.GITHUB:
+        _write_summary(checked)
     failures = [one.failure for one in checked if one.failure is not None]
     for failure in failures:
         print(f"curriculum: {failure}", file=sys.stderr)
@@ -110,10 +113,17 @@ def _show_edits(files: list[Path]) -> None:
         raise typer.Exit(FindingsError.exit_code)
 
 
+def _write_summary(checked: "list[Checked]") -> None:
+    from curriculum.check.github import write_summary
+
+    if (failed := write_summary(checked)) is not None:
+        print(f"curriculum: {failed}", file=sys.stderr)
+
+
 def _check(file: Path, settings: list[str], max_examples: int, seed: int | None) -> "Checked":
     """Check one file; whatever cannot be read is told after the others."""
+    from curriculum.check.checked import Checked
     from curriculum.check.properties import broken_properties
-    from curriculum.check.report import Checked
     from curriculum.findings import in_order
 
     try:
