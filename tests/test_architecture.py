@@ -48,7 +48,7 @@ PLACES = {
     "yaml": ("source_map.py", "check/explained.py"),
     "typer": ("cli/*",),
     "rich": ("cli/*", "check/*", "simulate/*", "train/*"),
-    "hypothesis": ("check/*",),
+    "hypothesis": ("check/*", "testing.py"),
     "torch": ("models/*", "train/*", "data/loader.py", "data/packed.py"),
     "xformers": ("models/attention_xformers.py",),
     "flash_attn": ("models/attention_flash.py",),

@@ -180,6 +180,9 @@ class Now:
             stage.batch.tokens_before(step) if step < stage.steps else stage.budget.tokens
         )
 
+    def __repr__(self) -> str:
+        return f"<step {self.step:,} of stage {self.stage.name}, at {self.tokens:,} tokens>"
+
     @property
     def tokens(self) -> int:
         """Tokens of this stage's steps before this one."""

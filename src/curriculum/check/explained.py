@@ -14,6 +14,7 @@ from typing import Any, Literal
 import yaml
 
 from curriculum.check.advice import ADVICE
+from curriculum.check.proofs import PROVED
 from curriculum.check.rules import RULES, Rule
 from curriculum.check.step_properties import CHAIN, STEP
 from curriculum.errors import Severity
@@ -86,7 +87,7 @@ def explanations() -> Mapping[str, Explanation]:
     rules = [*(_of_rule(rule, "rule") for rule in RULES), *(_of_rule(r, "advice") for r in ADVICE)]
     properties = [
         Explanation(prop.__name__.replace("_", "-"), "property", _sentence(prop), Severity.ERROR)
-        for prop in (*STEP, *CHAIN)
+        for prop in (*PROVED, *STEP, *CHAIN)
     ]
     others = [
         Explanation(code, "code", said["says"], page=said.get("page"))

@@ -1,8 +1,9 @@
 """Property tests over a compiled plan: what must hold at any step, mark and interruption
 
-Hypothesis chooses stages and steps, the places where something changes among them, and shrinks what
-fails towards early stages and steps. The examples are the same on every machine unless a
-seed is given. Nothing is written: no database, no cache.
+What can be proved over pieces is proved (`proofs.py`). For the rest hypothesis chooses stages and
+steps, the places where something changes among them, and shrinks what fails towards early stages
+and steps. The examples are the same on every machine unless a seed is given. Nothing is written:
+no database, no cache.
 """
 
 import os
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from curriculum.check.proofs import PROVED, Proof
 from curriculum.check.step_properties import (
     CHAIN,
     STEP,
@@ -39,16 +41,20 @@ class Counterexample(Exception):
 def broken_properties(
     plan: Plan, max_examples: int = MAX_EXAMPLES, seed: int | None = None
 ) -> tuple[Diagnostic, ...]:
-    """Test every property of the plan; return a small counterexample of each that fails."""
+    """Prove or test every property of the plan; return a small counterexample of each broken."""
     if not plan.stages:
         return ()
     found = [f for prop in CHAIN for f in _of_chain(plan, prop)]
+    found += [f for proof in PROVED for f in _disproved(plan, proof)]
     with _nothing_written():
-        points = _points(plan)
+        from curriculum.check.points import points
+
+        drawn = points(plan)
         for prop in STEP:
-            failed = _falsified(prop, points, max_examples, seed)
+            failed = _falsified(prop, drawn, max_examples, seed)
             if failed is not None:
-                found.append(_diagnostic(plan, prop, failed))
+                point = failed.point
+                found.append(_diagnostic(plan, prop, point.stage, point.step, failed.message))
     return tuple(found)
 
 
@@ -57,6 +63,14 @@ def _of_chain(plan: Plan, prop: ChainProperty) -> Iterator[Diagnostic]:
         place = plan.place(f"stages.{stage}") if stage else plan.place("plan")
         where = f"stage `{stage}`: " if stage else ""
         yield Diagnostic(_code(prop), f"{where}{message}", place, _OURS)
+
+
+def _disproved(plan: Plan, proof: Proof) -> Iterator[Diagnostic]:
+    """Return the first stage and step of which a property does not hold."""
+    for stage in plan.stages:
+        if (failure := proof(stage)) is not None:
+            yield _diagnostic(plan, proof, stage, *failure)
+            return
 
 
 def _falsified(
@@ -92,34 +106,15 @@ def _falsified(
     return None
 
 
-def _points(plan: Plan) -> "SearchStrategy[Point]":
-    """Draw two steps of a stage, often where something changes; both in 0 .. steps - 1."""
-    from hypothesis import strategies as st
-
-    def of_stage(stage: Stage) -> "SearchStrategy[Point]":
-        last = stage.steps - 1
-        near = sorted({min(max(b + d, 0), last) for b in _breaks(stage) for d in (-1, 0, 1)})
-        step = st.one_of(st.integers(0, last), st.sampled_from(near))
-        return st.builds(Point, st.just(stage), step, step, st.integers(0, stage.tokens))
-
-    made = {stage.name: of_stage(stage) for stage in plan.stages}  # not for every point anew
-    return st.sampled_from(plan.stages).flatmap(lambda stage: made[stage.name])
-
-
-def _breaks(stage: Stage) -> set[int]:
-    groups = (stage.lr, stage.loss, stage.settings)
-    curves = [c for group in groups for c in group.values() if c is not None]
-    ratios = [n.ratio for r in stage.mixture.roots for _, n in r.paths() if n.ratio is not None]
-    return {0, stage.steps, *stage.batch.breaks()}.union(*(c.breaks() for c in curves + ratios))
-
-
 _OURS = "the plan is not at fault: this is a mistake of the compiler, please report it"
 
 
-def _diagnostic(plan: Plan, prop: StepProperty, failed: Counterexample) -> Diagnostic:
-    stage, step = failed.point.stage.name, failed.point.step
-    message = f"stage `{stage}`, step {step:,}: {failed.message}"
-    return Diagnostic(_code(prop), message, plan.place(f"stages.{stage}"), _OURS)
+def _diagnostic(
+    plan: Plan, prop: Callable[..., object], stage: Stage, step: int, message: str
+) -> Diagnostic:
+    tokens = stage.batch.tokens_before(step)
+    where = f"stage `{stage.name}`, step {step:,} (at {tokens:,} tokens)"
+    return Diagnostic(_code(prop), f"{where}: {message}", plan.place(f"stages.{stage.name}"), _OURS)
 
 
 def _code(prop: Callable[..., object]) -> str:
