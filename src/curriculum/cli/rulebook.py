@@ -14,8 +14,9 @@ _HEAD = (
     "`make docs` from what `explain` reads."
 )
 _PROPERTIES = (
-    "Tested on the compiled plan at many steps. Where one fails, the program is wrong, not the "
-    "plan."
+    "Proved of every step over the pieces of the compiled plan where that can be done (steps, "
+    "marks, shares), tested at many steps where it cannot. Where one fails, the program is wrong, "
+    "not the plan."
 )
 _CODES = (
     "What the compiler, the claims and the audit of a run refuse. The sentence says what holds "
