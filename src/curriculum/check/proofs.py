@@ -104,6 +104,8 @@ def _negative(segment: Segment) -> Iterator[Failure]:
     """Yield the first step at which a share is below 0: none is above 1 where all sum to it."""
     steps = segment.end_step - segment.first_step
     for path, share in segment.nodes.items():
+        if len(share.numerators) == 1 and share.numerators[0] >= 0:
+            continue  # a constant: most of all
         poly = polynomials.through([share.exact(j) for j in range(len(share.numerators))])
         j = polynomials.first_failure(poly, lambda sign: sign >= 0, steps)
         if j is not None:
