@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from curriculum.models.shapes import Shape, Weights, check_positive, gated
+from curriculum.models.shapes import Shape, Weights, check_positive, gated, grouped_query
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,19 +104,13 @@ class DenseDecoderShape(Shape):
         """See Shape."""
         c, keys = self.hidden, self.num_kv_heads * self.head_dim
         queries = self.num_heads * self.head_dim
+        normed = (queries, keys) if self.qk_norm_whole else (self.head_dim, self.head_dim)
+        norms = normed if self.qk_norm else None
         found: Weights = {"embed.weight": (self.vocab, c)}
         for i in range(self.num_layers):
             at = f"layers.{i}."
             found[at + "attn_norm.weight"] = (c,)
-            for name, width in (("q", queries), ("k", keys), ("v", keys)):
-                found[at + f"attn.{name}.weight"] = (width, c)
-                if self.qkv_bias:
-                    found[at + f"attn.{name}.bias"] = (width,)
-            found[at + "attn.out.weight"] = (c, queries)
-            if self.qk_norm:
-                whole = self.qk_norm_whole
-                found[at + "attn.q_norm.weight"] = (queries if whole else self.head_dim,)
-                found[at + "attn.k_norm.weight"] = (keys if whole else self.head_dim,)
+            found |= grouped_query(at + "attn.", c, queries, keys, bias=self.qkv_bias, norms=norms)
             found[at + "ffn_norm.weight"] = (c,)
             if self.gated:
                 found |= gated(at + "ffn.", c, self.ffn_dim)

@@ -7,7 +7,14 @@ with a softmax. Only the standard library is imported here: the planner reads sh
 from dataclasses import dataclass
 from typing import ClassVar
 
-from curriculum.models.shapes import Shape, Weights, check_positive, gated
+from curriculum.models.shapes import (
+    Shape,
+    Weights,
+    check_positive,
+    gated,
+    grouped_query,
+    routed,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,31 +88,21 @@ class GroupedMoeShape(Shape):
         """See Shape: the names that a module would give them, as the other decoders' do."""
         c, keys = self.hidden, self.num_kv_heads * self.head_dim
         queries = self.num_heads * self.head_dim
+        normed = (queries, keys) if self.qk_norm_whole else (self.head_dim, self.head_dim)
+        norms = normed if self.qk_norm else None
         found: Weights = {"embed.weight": (self.vocab, c)}
         for i in range(self.num_layers):
             at = f"layers.{i}."
             found[at + "attn_norm.weight"] = (c,)
-            for name, width in (("q", queries), ("k", keys), ("v", keys)):
-                found[at + f"attn.{name}.weight"] = (width, c)
-                if self.qkv_bias:
-                    found[at + f"attn.{name}.bias"] = (width,)
-            found[at + "attn.out.weight"] = (c, queries)
-            if self.qk_norm:
-                whole = self.qk_norm_whole
-                found[at + "attn.q_norm.weight"] = (queries if whole else self.head_dim,)
-                found[at + "attn.k_norm.weight"] = (keys if whole else self.head_dim,)
+            found |= grouped_query(at + "attn.", c, queries, keys, bias=self.qkv_bias, norms=norms)
             found[at + "ffn_norm.weight"] = (c,)
             if self.is_dense(i):
                 assert self.ffn_dim is not None
                 found |= gated(at + "ffn.", c, self.ffn_dim)
                 continue
-            e, d = self.num_experts, self.expert_dim
-            found[at + "moe.router.weight"] = (e, c)
-            found[at + "moe.experts.gate"] = (e, d, c)
-            found[at + "moe.experts.up"] = (e, d, c)
-            found[at + "moe.experts.down"] = (e, c, d)
+            found |= routed(at + "moe.", c, self.expert_dim, self.num_experts)
             if self.num_shared_experts:
-                found |= gated(at + "moe.shared.", c, d * self.num_shared_experts)
+                found |= gated(at + "moe.shared.", c, self.expert_dim * self.num_shared_experts)
         found["norm.weight"] = (c,)
         return found if self.tied_embeddings else found | {"head.weight": (self.vocab, c)}
 

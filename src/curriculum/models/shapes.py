@@ -161,13 +161,9 @@ class DecoderShape(Shape):
             if self.is_dense(i):
                 found |= gated(at + "ffn.", c, self.ffn_dim)
                 continue
-            e, d = self.num_experts, self.expert_dim
-            found[at + "moe.router.weight"] = (e, c)
-            found[at + "moe.experts.gate"] = (e, d, c)
-            found[at + "moe.experts.up"] = (e, d, c)
-            found[at + "moe.experts.down"] = (e, c, d)
+            found |= routed(at + "moe.", c, self.expert_dim, self.num_experts)
             if self.num_shared_experts:
-                found |= gated(at + "moe.shared.", c, d * self.num_shared_experts)
+                found |= gated(at + "moe.shared.", c, self.expert_dim * self.num_shared_experts)
         return found | {"norm.weight": (c,), "head.weight": (self.vocab, c)}
 
     def active_share(self, name: str) -> float:
@@ -411,6 +407,31 @@ def gated(at: str, width: int, inner: int) -> Weights:
     """Weights of a SwiGLU feed-forward without biases."""
     up: Weights = {at + "gate.weight": (inner, width), at + "up.weight": (inner, width)}
     return up | {at + "down.weight": (width, inner)}
+
+
+def routed(at: str, width: int, inner: int, num_experts: int) -> Weights:
+    """Weights of a router and of its experts, SwiGLU feed-forwards in stacks."""
+    return {
+        at + "router.weight": (num_experts, width),
+        at + "experts.gate": (num_experts, inner, width),
+        at + "experts.up": (num_experts, inner, width),
+        at + "experts.down": (num_experts, width, inner),
+    }
+
+
+def grouped_query(
+    at: str, width: int, queries: int, keys: int, *, bias: bool, norms: tuple[int, int] | None
+) -> Weights:
+    """Weights of an attention with queries and keys of such widths; `norms` are their lengths."""
+    found: Weights = {}
+    for name, out in (("q", queries), ("k", keys), ("v", keys)):
+        found[at + f"{name}.weight"] = (out, width)
+        if bias:
+            found[at + f"{name}.bias"] = (out,)
+    found[at + "out.weight"] = (width, queries)
+    if norms is not None:
+        found[at + "q_norm.weight"], found[at + "k_norm.weight"] = (norms[0],), (norms[1],)
+    return found
 
 
 def _mlp(at: str, width: int, inner: int) -> Weights:
