@@ -2,10 +2,13 @@
 
 import ast
 import re
+import shlex
 from itertools import zip_longest
 from pathlib import Path
 
 import pytest
+
+from curriculum.cli.main import run
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "curriculum"
@@ -69,6 +72,25 @@ def test_relative_links_exist(page: Path) -> None:
     local = [path for path in paths if path and not re.match(r"[a-z]+:", path)]
     missing = [path for path in local if not (page.parent / path).exists()]
     assert not missing, f"{page.relative_to(ROOT)} links to what is not there: {missing}"
+
+
+def shown_checks() -> list[tuple[str, str]]:
+    """Return the commands of the README's three mistakes, and what it shows of their output."""
+    section = (
+        (ROOT / "README.md").read_text(encoding="utf-8").partition("## Three real mistakes")[2]
+    )
+    blocks = re.findall(r"^```\n\$ curriculum (check [^\n]*)\n(.*?)^```", section, re.S | re.M)
+    assert len(blocks) == 3
+    return blocks
+
+
+@pytest.mark.parametrize(("command", "shown"), shown_checks())
+def test_real_mistakes_are_told_as_shown(
+    command: str, shown: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert run(shlex.split(command)) == 1
+    assert capsys.readouterr().out.startswith(shown)
 
 
 if __name__ == "__main__":
