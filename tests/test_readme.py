@@ -76,7 +76,8 @@ def test_relative_links_exist(page: Path) -> None:
 
 def shown_checks() -> list[tuple[str, str]]:
     """Return the commands of the README's three mistakes, and what it shows of their output."""
-    section = (
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("## Three real mistakes")[2]
         (ROOT / "README.md").read_text(encoding="utf-8").partition("## Three real mistakes")[2]
     )
     blocks = re.findall(r"^```\n\$ curriculum (check [^\n]*)\n(.*?)^```", section, re.S | re.M)
