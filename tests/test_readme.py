@@ -78,8 +78,6 @@ def shown_checks() -> list[tuple[str, str]]:
     """Return the commands of the README's three mistakes, and what it shows of their output."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     section = readme.partition("## Three real mistakes")[2]
-        (ROOT / "README.md").read_text(encoding="utf-8").partition("## Three real mistakes")[2]
-    )
     blocks = re.findall(r"^```\n\$ curriculum (check [^\n]*)\n(.*?)^```", section, re.S | re.M)
     assert len(blocks) == 3
     return blocks
