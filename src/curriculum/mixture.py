@@ -130,6 +130,10 @@ class Mixture:
         segment = self.segment_at(min(step, self.steps - 1))
         return {name: self._ideal(segment, name, step) for name in segment.sources}
 
+    def ideal_of(self, name: str, step: int) -> Fraction:
+        """Return the ideal number of sequences of one source before a step, exactly."""
+        return self._ideal(self.segment_at(min(step, self.steps - 1)), name, step)
+
     @property
     def is_constant(self) -> bool:
         """Say whether every share is the same at every step."""

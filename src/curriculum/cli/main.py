@@ -16,9 +16,10 @@ from curriculum.errors import CurriculumError, Diagnostic, FindingsError
 from curriculum.findings import finding_json, text_of
 
 COMMANDS = (
-    "plan", "check", "explain", "at", "simulate", "train", "audit", "schema", "doctor", "fmt",
+    "plan", "check", "explain", "diff", "at", "simulate", "train", "audit", "schema", "doctor",
+    "fmt",
 )  # fmt: skip
-SHORT = ("plan", "at", "schema", "fmt")
+SHORT = ("plan", "at", "diff", "schema", "fmt")
 """Commands that are over in a moment: what they leave behind is neither collected nor freed."""
 
 

@@ -1,0 +1,1 @@
+"""What differs between two plans: from which step on, in which numbers, and what follows"""
