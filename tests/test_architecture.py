@@ -40,7 +40,7 @@ LEAVES = (
     "models/published_vision.py",
     "models/shapes.py",
 )
-READERS = ("check/*", "simulate/*", "train/*", "data/*", "models/*")
+READERS = ("check/*", "diff/*", "simulate/*", "train/*", "data/*", "models/*")
 
 # Every third party has its place; one without a line here is a dependency nobody decided on.
 # Patterns are paths below src/curriculum.
@@ -94,8 +94,11 @@ LATER = {
     "curriculum.check.advice",
     "curriculum.check.explained",
     "curriculum.check.rate_advice",
+    "curriculum.cli.against",
     "curriculum.cli.plan_json",
     "curriculum.cli.schema",
+    "curriculum.diff",
+    "curriculum.diff.compare",
     "curriculum.reference",
     "curriculum.rope_scaling",
     "curriculum.schema",

@@ -46,7 +46,7 @@ def test_a_gate_is_told_on_the_screen_and_as_json() -> None:
     assert f"gate: {CHECK}; at most 70K tokens" in screen(found.plan)
     said = {"when": CHECK, "least": None, "most": {"tokens": 70_000}}
     assert values_at(found.plan, stage, 3)["gate"] == said
-    assert plan_json(found, [])["stages"][0]["gate"] == said
+    assert plan_json(found, None)["stages"][0]["gate"] == said
     plain = plan_of(base())
     assert values_at(plain, plain.stage("base"), 3)["gate"] is None
 

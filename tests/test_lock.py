@@ -365,7 +365,7 @@ def refusal(text: str) -> str:
         read_lock(text, "x.lock.json")
     (found,) = caught.value.diagnostics
     assert found.rule == "broken-lock"
-    assert found.help == "write it anew: curriculum plan FILE -o LOCK"
+    assert found.help == "regenerate: curriculum plan FILE -o LOCK"
     return str(found)
 
 
@@ -397,7 +397,11 @@ def test_a_lock_whose_stage_names_no_parent_is_refused() -> None:
         ("[]", "not a lock of this program"),
         ("{}", "not a lock of this program"),
         ("[" * 100_000, "not a lock of this program"),
-        ('{\n<<<<<<< ours\n"plan": 1\n>>>>>>> theirs\n}', "it holds conflict markers"),
+        (
+            '{\n<<<<<<< ours\n"plan": 1\n=======\n"plan": 2\n>>>>>>> theirs\n}',
+            "x.lock.json:2:1: error[broken-lock]: the lock cannot be read: it holds conflict mark",
+        ),
+        ('{"a": "<<<<<<< ours"}', "not a lock of this program"),
     ],
 )
 def test_what_is_no_lock_is_refused_with_a_place(text: str, words: str) -> None:

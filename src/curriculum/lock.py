@@ -63,6 +63,9 @@ def write_lock(plan: Plan) -> str:
 
 def read_lock(text: str, file: str) -> Plan:
     """Read a lock back; raises `FindingsError` when it is no lock or was edited."""
+    if (line := _conflict_line(text)) is not None:
+        why = "it holds conflict markers: two versions of it were merged"
+        raise _refused(file, line, 1, why)
     try:
         lock = json.loads(text)
         if lock["format"] != FORMAT:
@@ -85,14 +88,15 @@ def read_lock(text: str, file: str) -> Plan:
         )
         plan, said = with_digests(plan), lock["digest"]
     except json.JSONDecodeError as error:
-        marked = "<<<<<<<" in text and ">>>>>>>" in text
-        why = "it holds conflict markers" if marked else f"not JSON: {error.msg}"
-        raise _refused(file, error.lineno, error.colno, why) from None
+        raise _refused(file, error.lineno, error.colno, f"not JSON: {error.msg}") from None
     except _NO_LOCK as error:
         lacks = f", it has no {error}" if isinstance(error, KeyError) else ""
         raise _refused(file, 1, 1, f"not a lock of this program{lacks}") from None
     if plan.digest != said:
-        raise _refused(file, 1, 1, "its digest is not that of what it holds: it was edited by hand")
+        why = (
+            "its digest is not that of what it holds: it was edited by hand, or merged line by line"
+        )
+        raise _refused(file, 1, 1, why)
     return plan
 
 
@@ -103,9 +107,17 @@ _NO_LOCK = (
 """What reading a JSON that is no lock may stumble over."""
 
 
+def _conflict_line(text: str) -> int | None:
+    """Return the number of the first line that a merge left as a conflict's beginning."""
+    if "\n<<<<<<< " not in text and not text.startswith("<<<<<<< "):
+        return None
+    lines = enumerate(text.splitlines(), 1)
+    return next(number for number, line in lines if line.startswith("<<<<<<< "))
+
+
 def _refused(file: str, line: int, column: int, why: str) -> FindingsError:
     span = Span(file, line, column, line, column + 1)
-    help = "write it anew: curriculum plan FILE -o LOCK"
+    help = "regenerate: curriculum plan FILE -o LOCK"
     return FindingsError(
         (Diagnostic("broken-lock", f"the lock cannot be read: {why}", span, help),)
     )

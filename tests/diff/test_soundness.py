@@ -63,6 +63,8 @@ def value_edited(draw: st.DrawFn, tree: Tree) -> Tree:
 def longer(draw: st.DrawFn, tree: Tree) -> Tree:
     """Give a stage a tenth more."""
     names = [n for n, s in tree["stages"].items() if {"tokens", "steps", "seqs"} & set(s)]
+    if not names:
+        return tree
     name = draw(st.sampled_from(names))
     key = next(k for k in ("tokens", "steps", "seqs") if k in tree["stages"][name])
     value = int(tree["stages"][name][key])

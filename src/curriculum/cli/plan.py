@@ -4,7 +4,7 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,12 +13,15 @@ from curriculum.cli.options import Format, FormatOption, Set
 from curriculum.compile import Compiled
 from curriculum.errors import CurriculumError, FindingsError
 from curriculum.findings import silenced_lines, text_of
-from curriculum.lock import read_lock, write_lock
+from curriculum.lock import write_lock
 from curriculum.plan import Plan
 from curriculum.screen import screen
 
+if TYPE_CHECKING:
+    from curriculum.cli.against import Against
+
 Out = Annotated[Path | None, typer.Option("-o", metavar="LOCK", help="Write the lock here.")]
-Against = Annotated[
+AgainstLock = Annotated[
     Path | None,
     typer.Option("--against", metavar="LOCK", help="Exit 1 if the plan differs from this lock."),
 ]
@@ -31,7 +34,7 @@ Locked = Annotated[
 def command(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Plans, or locks.")],
     out: Out = None,
-    against: Against = None,
+    against: AgainstLock = None,
     locked: Locked = False,
     set_: Set = None,
     format: FormatOption = Format.TEXT,
@@ -45,9 +48,9 @@ def command(
     for number, file in enumerate(files):
         try:
             compiled = load(file, set_)
-            changed = _changes(compiled, file.with_suffix(".lock.json") if locked else against)
+            changed = _against(compiled, file.with_suffix(".lock.json") if locked else against)
         except FindingsError as error:
-            compiled, changed = Compiled(None, error.diagnostics), []
+            compiled, changed = Compiled(None, error.diagnostics), None
         except CurriculumError as error:
             if len(files) == 1:
                 raise
@@ -63,7 +66,7 @@ def command(
             _print(compiled, changed, is_first=number == 0)
         if out is not None and not is_sound:
             print(f"curriculum: {out} is not written: the plan has errors", file=sys.stderr)
-        is_good = is_good and is_sound and not changed
+        is_good = is_good and is_sound and changed is None
     if format is Format.JSON:
         print(json.dumps(documents[0] if len(files) == 1 else _together(documents), indent=2))
     for failure in failures:
@@ -82,20 +85,20 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _json(compiled: Compiled, changed: list[str]) -> dict[str, Any]:
+def _json(compiled: Compiled, changed: "Against | None") -> dict[str, Any]:
     from curriculum.cli.plan_json import plan_json
 
     return plan_json(compiled, changed)
 
 
-def _print(compiled: Compiled, changed: list[str], is_first: bool) -> None:
+def _print(compiled: Compiled, changed: "Against | None", is_first: bool) -> None:
     if compiled.plan is not None:
         print(("" if is_first else "\n") + screen(compiled.plan), flush=True)
     if compiled.findings:
         print(text_of(compiled.findings), file=sys.stderr)
     print(silenced_lines(compiled.silenced), end="", file=sys.stderr)
-    for line in changed:
-        print(line, file=sys.stderr)
+    if changed is not None:
+        print("\n".join(changed.lines), file=sys.stderr)
 
 
 def _together(documents: list[dict[str, Any]]) -> dict[str, Any]:
@@ -104,12 +107,15 @@ def _together(documents: list[dict[str, Any]]) -> dict[str, Any]:
     return {"format": 1, "plans": documents, "findings": findings}
 
 
-def _changes(compiled: Compiled, lock: Path | None) -> list[str]:
+def _against(compiled: Compiled, lock: Path | None) -> "Against | None":
+    """Compare with a lock, where one is asked for; None where nothing differs."""
     if lock is None or compiled.plan is None:
-        return []
+        return None
     if compiled.errors and not lock.exists():
-        return []  # the errors are told: none is written of a plan that has some
-    return _changed(compiled.plan, lock)
+        return None  # the errors are told: none is written of a plan that has some
+    from curriculum.cli.against import against
+
+    return against(compiled.plan, lock)
 
 
 def _require_lock_name(path: Path) -> None:
@@ -124,29 +130,3 @@ def _require_lock_name(path: Path) -> None:
         is_lock = False
     if not is_lock:
         raise CurriculumError(f"{path}: is there and is no lock; move it away, or name another")
-
-
-def _changed(plan: Plan, path: Path) -> list[str]:
-    """Say what differs from a lock, by stage."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise CurriculumError(
-            f"{path}: no such lock; write it: curriculum plan FILE -o {path}"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not a text in UTF-8"
-        raise CurriculumError(f"{path}: cannot be read: {reason}") from None
-    old = read_lock(text, str(path))
-    if old.digest == plan.digest:
-        return []
-    known = {stage.name: stage.digest for stage in old.all_stages}
-    lines = [f"{path}: the plan has changed: digest {old.digest[:12]} -> {plan.digest[:12]}"]
-    for stage in plan.all_stages:
-        if stage.name not in known:
-            lines.append(f"  stage {stage.name} is new")
-        elif known[stage.name] != stage.digest:
-            lines.append(f"  stage {stage.name} has changed, or what it starts from")
-    here = {stage.name for stage in plan.all_stages}
-    lines += [f"  stage {name} is gone" for name in known if name not in here]
-    return lines

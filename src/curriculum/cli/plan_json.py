@@ -1,7 +1,7 @@
 """A plan as the JSON document of `curriculum plan`: stages, totals, where values come from"""
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from curriculum.cli.at import gate_values
 from curriculum.cli.graph_json import composed_json, fate_json, outside_json, totals_json
@@ -16,9 +16,12 @@ from curriculum.paths import path_tokens
 from curriculum.plan import Plan, Stage
 from curriculum.screen import Figures, stage_figures
 
+if TYPE_CHECKING:
+    from curriculum.cli.against import Against
 
-def plan_json(compiled: Compiled, changed: list[str]) -> dict[str, Any]:
-    """Return the document; `changed` are the differences from a lock, as sentences."""
+
+def plan_json(compiled: Compiled, changed: "Against | None") -> dict[str, Any]:
+    """Return the document; `changed` is how it differs from a lock, where one was asked for."""
     plan = compiled.plan
     findings = [finding_json(d) for d in compiled.findings]
     told = {"findings": findings, "allowed": [silenced_json(one) for one in compiled.silenced]}
@@ -50,7 +53,8 @@ def plan_json(compiled: Compiled, changed: list[str]) -> dict[str, Any]:
         "totals": totals_json(plan),
         "provenance": _values_json(plan, ("assumed", "derived", "conflict", "default", "unknown")),
         "proxy": scaled if any(scaled.values()) else None,
-        "changed": changed,
+        "changed": [] if changed is None else changed.sentences,
+        "diff": None if changed is None else changed.as_json(),
         **told,
     }
 

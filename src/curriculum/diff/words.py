@@ -11,7 +11,6 @@ from curriculum.text_table import wrapped
 
 SHOWN = 8
 """Rows of one kind (tokens of sources, shares) that the text of a stage shows; JSON has all."""
-WIDTH = 26  # of the names of numbers, in columns
 
 
 def told(diff: PlanDiff) -> list[str]:
@@ -24,7 +23,7 @@ def told(diff: PlanDiff) -> list[str]:
     numbers = stage_numbers(diff)
     quiet: dict[str, list[str]] = {}
     for one in diff.stages:
-        rows = [*_number_lines(numbers(one)), *_fact_lines(one.facts)]
+        rows = _columns([*_number_rows(numbers(one)), *_fact_rows(one.facts)])
         words = kind_words(one)
         if rows:
             lines += [f"{one.name}: {words}", *(f"  {row}" for row in rows)]
@@ -33,7 +32,8 @@ def told(diff: PlanDiff) -> list[str]:
     for words, stages in quiet.items():
         lines += wrapped(f"{words}: {', '.join(stages)}")
     if diff.facts:
-        lines += ["of the plan:", *(f"  {row}" for row in _fact_lines(diff.facts))]
+        rows = _columns(list(_fact_rows(diff.facts)))
+        lines += ["of the plan:", *(f"  {row}" for row in rows)]
     follows = list(_follows(diff))
     return [*lines, "", *(line for words in follows for line in wrapped(words))]
 
@@ -79,7 +79,7 @@ def place_words(place: Place) -> str:
 def change_words(changes: Sequence[Change]) -> list[str]:
     """Return words for each change, with both values; what changes alike is told once."""
     rows = [Number(c.what, c.before, c.after) for c in changes if c.is_certain and c.what != DRAWS]
-    words = [_row(*row).strip() for row in _together(rows)]
+    words = [_row(*row) for row in _together(rows)]
     for change in changes:
         if change.what == DRAWS:
             words.append("which source is drawn, because draws look ahead")
@@ -156,24 +156,33 @@ def value_words(value: Value, other: Value = None) -> str:
     return repr(value)
 
 
-def _row(what: str, before: Value, after: Value, width: int = 0) -> str:
-    return f"{what:<{width}} {value_words(before, after)} -> {value_words(after, before)}"
+def _row(what: str, before: Value, after: Value) -> str:
+    return f"{what} {value_words(before, after)} -> {value_words(after, before)}"
 
 
-def _number_lines(numbers: Sequence[Number]) -> Iterator[str]:
+def _columns(rows: Sequence[Number | str]) -> list[str]:
+    """Write numbers below each other, their names as wide as the widest."""
+    width = max((len(row.what) for row in rows if isinstance(row, Number)), default=0)
+    return [
+        row if isinstance(row, str) else _row(row.what.ljust(width), row.before, row.after)
+        for row in rows
+    ]
+
+
+def _number_rows(numbers: Sequence[Number]) -> Iterator[Number | str]:
     shown: dict[str, int] = {}
     for row in _together(numbers):
         kind = row.what.partition(" of ")[0]
         shown[kind] = shown.get(kind, 0) + 1
         if shown[kind] <= SHOWN:
-            yield _row(*row, WIDTH)
+            yield row
     for kind, count in shown.items():
         if count > SHOWN:
             yield f"{kind} of {count - SHOWN} more (--format json)"
 
 
-def _fact_lines(facts: Sequence[Fact]) -> list[str]:
-    return [_row(fact.what, fact.before, fact.after, WIDTH) for fact in facts]
+def _fact_rows(facts: Sequence[Fact]) -> Iterator[Number]:
+    return (Number(fact.what, fact.before, fact.after) for fact in facts)
 
 
 def _follows(diff: PlanDiff) -> Iterator[str]:
