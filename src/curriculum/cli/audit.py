@@ -66,6 +66,11 @@ def lines_of(report: "Report") -> list[str]:
         verdict = "differs" if made.differences else "as planned"
         lines.append(f"{made.name}  composed: {verdict if made.is_made else 'not yet'}")
         lines += [f"    {difference}" for difference in made.differences]
+    for seam in report.seams:
+        lines.append(
+            f"seam before step {seam.step:,} of {seam.stage}: lock {seam.old[:12]} -> "
+            f"{seam.new[:12]}, {seam.words}"
+        )
     told = [(stage.name, stage.differences) for stage in report.stages]
     told += [(made.name, made.differences) for made in report.composed]
     said = {f"stage `{name}`: {difference}" for name, found in told for difference in found}

@@ -6,7 +6,7 @@
 New modules and outside checkpoints have nothing to be compared with.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from curriculum.plan import Plan, Stage
@@ -26,16 +26,26 @@ class Chain:
         plan: Plan,
         starts: Mapping[tuple[str, str], str] = MappingProxyType({}),
         composed: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+        later: Iterable[Plan] = (),
     ) -> None:
-        """Begin with the weights, by stage and module, of what is made anew and of averages."""
+        """Begin with the weights, by stage and module, of what is made anew and of averages.
+
+        `later` are plans that the run goes on under: what they start from is kept too.
+        """
         self._starts = starts
         self._plan = plan
-        self._marks = {(s.stage, s.step) for stage in plan.stages for s in stage.init.values()}
-        self._marks |= {(s.stage, s.step) for c in plan.composed for _, s in c.starts}
+        self._marks: set[tuple[str | None, int]] = set()
+        for one in (plan, *later):
+            self._marks |= {(s.stage, s.step) for stage in one.stages for s in stage.init.values()}
+            self._marks |= {(s.stage, s.step) for c in one.composed for _, s in c.starts}
         self._left: dict[tuple[str | None, int], Mapping[str, str]] = {}
         for name, weights in composed.items():
             self._left[name, 0] = weights
         self._last: dict[str, LedgerLine] = {}
+
+    def turn(self, plan: Plan) -> None:
+        """Go on under another plan."""
+        self._plan = plan
 
     def enter(self, stage: Stage, line: LedgerLine, is_due: bool) -> list[Difference]:
         """Return how a line does not go on from the one before it, and keep it for the next.

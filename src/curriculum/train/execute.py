@@ -19,6 +19,7 @@ from curriculum.models.shapes import DecoderShape
 from curriculum.plan import Plan
 from curriculum.train.abilities import refuse_unable
 from curriculum.train.audit import audit
+from curriculum.train.change_lock import change_lock, mark_seam
 from curriculum.train.composing import drop_stale
 from curriculum.train.console import Console
 from curriculum.train.doctor import require_right_attention
@@ -29,7 +30,7 @@ from curriculum.train.job import Job
 from curriculum.train.launch import Launch, start
 from curriculum.train.loop import train
 from curriculum.train.position import Position, rewind
-from curriculum.train.rundir import LOCK, RunDir, read_text
+from curriculum.train.rundir import LOCK, RunDir, read_manifest, read_text
 from curriculum.train.summary import summarise
 
 FP32_BYTES = 4
@@ -64,11 +65,12 @@ def run_plan(request: Request, console: Console, decode: Decode = str) -> dict[s
         raise RunError(f"--stage {request.only}: no such stage; there are {names}")
     machine = _machine(job, kernels)
     manifest = _manifest(plan, launch, job.sources, machine)
-    with _opened(request, manifest) as run:
+    with _opened(request, manifest, console) as run:
         if request.resume:
             _say_differences(run.manifest.get("machine", {}), machine, console)
             rewind(run, stages, console.say)
             drop_stale(plan, run.checkpoints, console.say)
+            mark_seam(run, plan, stages or plan.stages)
         try:
             train(job, run, request.only, request.stop_at)
         finally:
@@ -152,14 +154,34 @@ def _kernels(job: Job) -> list[str]:
     return require_right_attention(job.device, shapes, job.launch.precision)
 
 
-def _opened(request: Request, manifest: Mapping[str, Any]) -> RunDir:
+def _opened(request: Request, manifest: Mapping[str, Any], console: Console) -> RunDir:
     # `--stage` after `--stage` goes on in one directory, each time with --resume.
-    if request.resume:
-        lock = request.run / LOCK
-        if lock.is_file():
-            read_lock(read_text(lock), str(lock))  # an edited lock is refused before the first step
-        return RunDir.open_existing(request.run, request.lock_text, manifest)
-    return RunDir.open_new(request.run, request.lock_text, manifest)
+    if not request.resume:
+        return RunDir.open_new(request.run, request.lock_text, manifest)
+    lock = request.run / LOCK
+    if lock.is_file():
+        text = read_text(lock)
+        old = read_lock(text, str(lock))  # an edited lock is refused before the first step
+        if old.digest != request.plan.digest:
+            return _under_another_lock(request, old, text, manifest, console)
+    return RunDir.open_existing(request.run, request.lock_text, manifest)
+
+
+def _under_another_lock(
+    request: Request, old: Plan, text: str, manifest: Mapping[str, Any], console: Console
+) -> RunDir:
+    sources: dict[str, str] = manifest["sources"]
+    known = read_manifest(request.run).get("sources", {})
+    # Of data only what both plans read is compared: the same documents as before.
+    both = {name: sources.get(name, fingerprint) for name, fingerprint in known.items()}
+    run = RunDir.open_existing(request.run, text, {**manifest, "sources": both})
+    try:
+        plan, only = request.plan, request.only
+        change_lock(run, old, plan, request.lock_text, sources, only, console.say)
+    except BaseException:
+        run.close()
+        raise
+    return run
 
 
 def _machine(job: Job, kernels: Sequence[str]) -> dict[str, str]:

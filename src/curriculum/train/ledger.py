@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from curriculum.data.packed import IMAGE, NO_LOSS, PAD, TEXT, Packed
 from curriculum.errors import RunError
+from curriculum.train.seams import is_seam
 
 COUNTS = ("sequences", "tokens", "text", "image", "pad", "loss_tokens", "vit_patches")
 """What is counted per source: sequences, positions by what they are, patches before the merge."""
@@ -145,7 +146,8 @@ def digest(found: Fingerprint) -> str:
 def read(path: Path) -> Iterator[LedgerLine]:
     """Read a ledger; RunError with the number of a line that is not one.
 
-    A last line without its end is left out: the step that wrote it did not come to its end.
+    A last line without its end is left out: the step that wrote it did not come to its end. So are
+    seams, which are no steps: `seams.read_seams` has them.
     """
     try:
         content = path.read_bytes()
@@ -154,7 +156,8 @@ def read(path: Path) -> Iterator[LedgerLine]:
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from None
     for number, text in enumerate(content.split(b"\n")[:-1], 1):
-        yield _parse(text, f"{path}:{number}")
+        if not is_seam(text):
+            yield _parse(text, f"{path}:{number}")
 
 
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}

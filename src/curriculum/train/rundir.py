@@ -3,6 +3,7 @@
     lock.json       the plan that runs here      manifest.json   data fingerprints, launch
     ledger.jsonl    a line per step              metrics.jsonl   losses, times, evaluations
     summary.json    the end                      checkpoints/<stage>/<step>/
+    locks/<digest>.json   the locks that it ran under before
 
 A run exists once its lock.json does. The ledger is on the disk before the checkpoint that follows
 it, so going back to a checkpoint means cutting both files at a line that is there.
@@ -20,9 +21,11 @@ from curriculum.errors import RunError
 from curriculum.train import checkpoint
 from curriculum.train.ledger import LedgerLine
 from curriculum.train.same_run import data_difference, lock_difference
+from curriculum.train.seams import Seam
 
 LOCK, MANIFEST, SUMMARY = "lock.json", "manifest.json", "summary.json"
 LEDGER, METRICS, CHECKPOINTS = "ledger.jsonl", "metrics.jsonl", "checkpoints"
+LOCKS = "locks"
 _HOLDER = ".trainer"  # locked by whoever trains here, and holds its process number
 _MADE_BEFORE_THE_LOCK = {_HOLDER, MANIFEST, f"{MANIFEST}.partial", f"{LOCK}.partial"}
 
@@ -83,7 +86,13 @@ class RunDir:
                     f"({path / LOCK}), or begin a new run"
                 )
             kept = read_manifest(path)
-            if difference := data_difference(kept, manifest):
+            if (path / LOCKS).is_dir():  # what an earlier lock read need not be read by this one
+                known = kept.get("sources", {})
+                read = {name: known[name] for name in manifest.get("sources", {}) if name in known}
+                compared = {"sources": read}
+            else:
+                compared = kept
+            if difference := data_difference(compared, manifest):
                 raise RunError(
                     f"{path} was begun with other data: {difference}; give the data that it had, "
                     "or begin a new run"
@@ -122,6 +131,28 @@ class RunDir:
     def append_ledger(self, line: LedgerLine) -> None:
         """Write one step down; a kill may lose the last lines, `sync` does not."""
         self._append(self._ledger, line.to_json())
+
+    def append_seam(self, seam: Seam) -> None:
+        """Write down that what comes is done under another lock; it is on the disk at once."""
+        self._append(self._ledger, seam.to_json())
+        self.sync()
+
+    def replace_lock(self, digest: str, lock_text: str, sources: Mapping[str, str]) -> None:
+        """Go on under another lock; the one before, of this digest, is kept in `locks/`.
+
+        `sources` are fingerprints of what it reads. Whatever is killed in between, the run has one
+        whole lock, the former one is kept, and either can be resumed.
+        """
+        try:
+            (self.path / LOCKS).mkdir(exist_ok=True)
+            _replace(self.path / LOCKS / f"{digest}.json", read_text(self.lock_file))
+            known = {**self.manifest.get("sources", {}), **sources}
+            manifest = {**self.manifest, "sources": dict(sorted(known.items()))}
+            _replace(self.path / MANIFEST, _json(manifest))
+            self.manifest = manifest
+            _replace(self.lock_file, lock_text)
+        except OSError as error:
+            raise self._full(LOCK, error) from None
 
     def append_metrics(self, values: Mapping[str, Any]) -> None:
         """Write down whatever goes with a step; `values` holds its `stage` and `step`."""

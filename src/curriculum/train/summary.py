@@ -36,6 +36,8 @@ def summarise(
     """Collect what a run says about itself; `plan` is its name and digest, `audit` the verdict."""
     ledger: dict[str, list[Json]] = {}
     for line in read_lines(run / "ledger.jsonl"):
+        if "seam" in line:
+            continue
         ledger.setdefault(line["stage"], []).append(line)
     wall: dict[str, float] = {}
     evaluations: list[Json] = []
