@@ -88,7 +88,7 @@ tree: setup  ## print the tree of src/ with its captions, to paste into the READ
 docs: $(VENV)/.dev-installed  ## write the reference, the rules, the tables of errors and the tutorial anew
 	$(BIN)/curriculum schema --format markdown > docs/reference.md
 	$(BIN)/curriculum explain --format markdown > docs/rules.md
-	for page in test_docs test_write_a_plan; do \
+	for page in test_docs test_write_a_plan test_diff_page; do \
 	    PYTHONPATH=tests NO_COLOR=1 COLUMNS=100 $(BIN)/python tests/$$page.py; done
 
 golden: $(VENV)/.dev-installed  ## write the golden locks of plans/ anew

@@ -333,9 +333,9 @@ def test_the_screen_and_the_json_tell_what_a_proxy_keeps(tmp_path: Path) -> None
     assert "base.tokens 4K (64000)" in words
     assert "optimizers.adam.beta1 0.9,\n           optimizers.adam.beta2 0.95" in words
     assert "base.mixture" not in words
-    proxy = plan_json(found, [])["proxy"]
+    proxy = plan_json(found, None)["proxy"]
     (tokens,) = (e for e in proxy["scaled"] if e["path"] == "stages.base.tokens")
     assert (tokens["value"], tokens["below"]) == ("4K", "64000")
     assert {e["path"]: e["value"] for e in proxy["kept"]}["stages.base.mixture.a"] == ".75"
-    assert plan_json(compile_text(base_text()), [])["proxy"] is None
+    assert plan_json(compile_text(base_text()), None)["proxy"] is None
     assert not listed(compile_text(base_text()), "kept")

@@ -198,9 +198,13 @@ def test_other_tensors_are_incompatible_and_other_constants_are_not() -> None:
 
 
 def test_what_is_written_otherwise_is_compared_by_its_values() -> None:
-    """A schedule's clock reaches over stages; only LRs that differ count."""
-    diff = between(("for: 10 steps", "for: 1_280 tokens"), base=small(CONSTANT))
-    assert diff.stages[0].first_changes[0].what == "LR of llm"
+    """A warm-up in tokens that are those of as many steps is the same at every step."""
+    diff = between(("for: 10 steps", "for: 20_480"), base=small(CONSTANT))
+    assert diff.a.digest != diff.b.digest
+    assert (diff.kind, diff.place) == (Kind.OPERATIONAL, None)
+    assert [fact.what for fact in diff.facts] == ["digest"]
+    other = between(("for: 10 steps", "for: 20_500"), base=small(CONSTANT))
+    assert other.place == Place("first", 1)
     same = between(("{web: .75, code: .25}", "{web: 3/4, code: rest}"))
     assert same.kind is Kind.OPERATIONAL
     assert [fact.what for fact in same.stages[0].facts] == ["ratios of the mixture's groups"]

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from curriculum.cli.at import step_of
-from curriculum.cli.load import load
+from curriculum.cli.at_point import step_of
+from curriculum.cli.load import unjudged
 from curriculum.cli.options import Format, FormatOption
 from curriculum.diff.as_json import diff_json, touched_json
 from curriculum.diff.compare import compare
@@ -61,7 +61,7 @@ def command(
 
 
 def _plan(path: Path, settings: list[str] | None) -> Plan:
-    compiled = load(path, settings, rules=False)
+    compiled = unjudged(path, settings)
     if compiled.plan is None:
         raise FindingsError(compiled.findings)
     return compiled.plan

@@ -14,7 +14,7 @@ def load(path: Path, settings: list[str] | None = None, advises: bool = False) -
 
     With `advises` those too that only advise.
     """
-    return judged(_read(path, settings or []), advises)
+    return judged(unjudged(path, settings), advises)
 
 
 def judged(compiled: Compiled, advises: bool = False) -> Compiled:
@@ -38,9 +38,10 @@ def load_compiled(path: Path, settings: list[str] | None = None) -> tuple[Plan, 
     return compiled.plan, compiled
 
 
-def _read(path: Path, settings: list[str]) -> Compiled:
+def unjudged(path: Path, settings: list[str] | None = None) -> Compiled:
+    """Compile a plan file or read a lock, and apply no rules."""
     if path.suffix != ".json":
-        return compile_file(path, settings)
+        return compile_file(path, settings or [])
     if settings:
         raise CurriculumError(f"{path}: is a lock; `--set` changes plan files, not locks")
     try:

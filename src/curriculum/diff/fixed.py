@@ -8,6 +8,7 @@ from curriculum.diff.drawn import first_read
 from curriculum.diff.values import Change, Value
 from curriculum.lock_json import fixed_json, source_json
 from curriculum.lock_rope import rope_json
+from curriculum.models.counted_shape import DESCRIPTIVE
 from curriculum.models.shapes import Shape
 from curriculum.objective import LossRule
 from curriculum.plan import OutsideStage, Plan, Source, Stage, Start
@@ -112,12 +113,18 @@ def is_compatible(pair: Pair) -> bool:
     before it can be read.
     """
     for module, one, other in shapes_of(pair):
-        if one == other or (one.kind == other.kind and one.weights() == other.weights() != {}):
+        if one == other or (one.kind == other.kind and _tensors(one) == _tensors(other)):
             continue
         is_reshaped_here = module in pair.one.lifecycle.rows or module in pair.other.lifecycle.rows
         if not is_reshaped_here or pair.a.modules[module].shape != pair.b.modules[module].shape:
             return False
     return True
+
+
+def _tensors(shape: Shape) -> object:
+    """Return what a checkpoint holds of a module, or all that is known of its sizes."""
+    known = {key: value for key, value in _fields(shape).items() if key not in DESCRIPTIVE}
+    return shape.weights() or known
 
 
 def _shapes_differ(pair: Pair) -> Iterator[Change]:
