@@ -10,7 +10,8 @@ from curriculum.diff.values import Change, Fact, Kind, Place, Value
 from curriculum.text_table import wrapped
 
 SHOWN = 8
-"""Rows of one kind (tokens of sources, shares) that the text of a stage shows; JSON has all."""
+"""Rows of one kind (tokens of sources, shares) that the text of a stage shows, and names in a row;
+JSON has all."""
 
 
 def told(diff: PlanDiff) -> list[str]:
@@ -102,6 +103,18 @@ def _first_lines(first: StageDiff) -> list[str]:
     return lines
 
 
+def _names(names: Sequence[str]) -> str:
+    """Write names one after the other, of very many only the first.
+
+    >>> _names(["a", "b"]), _names([f"s{i}" for i in range(50)])[-18:]
+    ('a, b', 's6, s7 and 42 more')
+    """
+    more = len(names) - SHOWN
+    if more <= 1:
+        return ", ".join(names)
+    return f"{', '.join(names[:SHOWN])} and {more:,} more"
+
+
 def _together(rows: Sequence[Number]) -> list[Number]:
     """Put numbers of one kind that change alike into one row: LR of llm, vit, peak."""
     found: dict[tuple[str, str, Value, Value], list[str]] = {}
@@ -111,7 +124,7 @@ def _together(rows: Sequence[Number]) -> list[Number]:
         key = (kind + sep, part and f", {part}", before, after)
         found.setdefault(key, []).append(name)
     return [
-        Number(kind + ", ".join(names) + part, before, after)
+        Number(kind + _names(names) + part, before, after)
         for (kind, part, before, after), names in found.items()
     ]
 
