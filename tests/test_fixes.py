@@ -38,6 +38,25 @@ def test_what_is_mended(change: tuple[str, str], place: str, text: str) -> None:
     assert (place, text) in fixes(change)
 
 
+@pytest.mark.parametrize("tag", ["!assumed ", "!derived   ", "!conflict\n        "])
+@pytest.mark.parametrize(
+    ("old", "new", "wrong", "right"),
+    [
+        ("best-fit", "{}", "bestfit", "best-fit"),
+        ("best-fit", "{}", '"best_fit"', "best-fit"),
+        ("shape: cosine", "shape: {}", "cosin", "cosine"),
+        ("seq_len: 128", "seq_len: {}", "8K", "8Ki"),
+        ("tokens: 1M", "tokens: {}", "1,000,000", "1_000_000"),
+        ("tokens: 1M", "tokens: {}", "1m", "1M"),
+        ("{seqs: 16}", "{tokens: {}}", "1M", "1Mi"),
+    ],
+)
+def test_a_mended_value_keeps_its_tag(tag: str, old: str, new: str, wrong: str, right: str) -> None:
+    text, wanted = (small((old, new.replace("{}", tag + value))) for value in (wrong, right))
+    made = [f.fix for f in compile_text(text).findings if f.fix is not None]
+    assert with_fixes(text, made)[0] == wanted
+
+
 @pytest.mark.parametrize(
     "change",
     [

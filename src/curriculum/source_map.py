@@ -16,6 +16,7 @@ TAGS = ("assumed", "derived", "conflict")
 # YAML 1.2.2, 5.1: the characters that a stream may not hold; beyond ASCII, those that it may.
 _NO_YAML_ASCII = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _NO_YAML = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+_TAG = re.compile(r"!\S*(?:\s|(?<=\s)#[^\n]*)*")
 _Loader: Any = getattr(yaml, "CLoader", yaml.Loader)
 
 
@@ -181,7 +182,7 @@ class _Reader:
             )
         tag = self._tag(event, span)
         if isinstance(event, yaml.ScalarEvent):
-            return Scalar(event.value, span, tag)
+            return Scalar(event.value, self._untagged(event, span) if event.tag else span, tag)
         if isinstance(event, yaml.SequenceStartEvent):
             items = []
             while not isinstance(event := loader.get_event(), yaml.SequenceEndEvent):
@@ -243,6 +244,20 @@ class _Reader:
             did_you_mean(name, TAGS),
         )
         return None
+
+    def _untagged(self, event: Any, span: Span) -> Span:
+        """Return the place of a value without its tag, which an edit of the value keeps.
+
+        The whole place where an anchor is between them, or nothing is written after the tag.
+        """
+        start, end = event.start_mark.index, event.end_mark.index
+        before = _TAG.match(self.text, start, end)
+        if before is None or before.end() == end:
+            return span
+        line = span.line + before[0].count("\n")
+        broken = before[0].rfind("\n")
+        column = span.column + len(before[0]) if broken < 0 else len(before[0]) - broken
+        return Span(self.file, line, column, span.end_line, span.end_column)
 
     def _span(self, event: Any) -> Span:
         start, end = event.start_mark, event.end_mark
