@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curriculum.compile import compile_text
+from curriculum.fixes import with_fixes
 from curriculum.source_map import read_text
 from curriculum.yaml_words import Stop, mistake_of
 from small_plan import SMALL, small
@@ -172,6 +173,20 @@ def test_a_number_with_commas_between_braces_is_told_once(value: str, expected: 
     (finding,) = compile_text(small(("{base: 10_000}", value))).findings
     assert f"{finding.message}; {finding.help}" == expected
     assert str(finding.span) == "plan.yaml:25:24"
+
+
+@pytest.mark.parametrize("tag", ["", "!assumed ", "!derived   "])
+@pytest.mark.parametrize("number", ["10,000", "50,000,000,000", "1,000,000,000,000"])
+def test_a_number_with_commas_keeps_its_tag_when_it_is_mended(tag: str, number: str) -> None:
+    text = small(("{base: 10_000}", f"{{base: {tag}{number}}}"))
+    (finding,) = compile_text(text).findings
+    mended = number.replace(",", "_")
+    assert f"{finding.message}; {finding.help}" == (
+        f"`{number}` is cut up at its commas; write {mended}"
+    )
+    assert finding.fix is not None
+    wanted = small(("{base: 10_000}", f"{{base: {tag}{mended}}}"))
+    assert with_fixes(text, [finding.fix])[0] == wanted
 
 
 def test_a_key_that_is_a_number_is_no_number_with_commas() -> None:
