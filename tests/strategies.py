@@ -310,7 +310,7 @@ class _Drawn:
             "train": ["vit", "captioner"],
             "optimizer": "adam",
             "loss": {"caption": self.over_stage("1", "2")},
-            "lr": draw(st.sampled_from(["towers", {"vit": "towers", "captioner": "0.001"}])),
+            "lr": draw(st.sampled_from(["towers", {"vit": "towers", "rest": "0.001"}])),
             "seq_len": self.seq_len,
             "batch": {"tokens": seqs * self.seq_len},
             "packing": "best-fit",

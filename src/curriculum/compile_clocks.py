@@ -6,17 +6,19 @@ from curriculum.clock import Clock, Rider
 from curriculum.compile_state import Draft, Kept, State
 from curriculum.curve import SHAPES
 from curriculum.errors import did_you_mean, nearest
+from curriculum.nodes import Node, shown
 from curriculum.plan import Start
 from curriculum.spec import RideSpec, StageSpec, Word
 from curriculum.spec_curve import read_ride
 from curriculum.spec_reader import SpecReader
 from curriculum.units import rounded_in_words
+from curriculum.words import LR
 
 
 def rides_of(
     state: State, spec: StageSpec, kept: Kept | None, kept_by: Mapping[str, Kept]
 ) -> tuple[RideSpec | None, Mapping[str, RideSpec]]:
-    """Return how the LR runs: one ride for all, or one per module or part."""
+    """Return how the LR runs: one ride for all that have none of their own, and these."""
     if spec.lr is not None or spec.lr_by_target is not None:
         uniform, rides = spec.lr, spec.lr_by_target or {}
     elif kept is not None:
@@ -27,7 +29,7 @@ def rides_of(
     for ride in (uniform, *rides.values()):
         if ride is not None and ride.schedule is not None:
             check_schedule(state, ride.schedule)
-    return uniform, _changed(state, spec, rides)
+    return _changed(state, spec, uniform, rides)
 
 
 def check_schedule(state: State, name: Word) -> None:
@@ -53,18 +55,42 @@ def _way_to_ride(name: str, known: list[str]) -> str | None:
 
 
 def _changed(
-    state: State, spec: StageSpec, rides: Mapping[str, RideSpec]
-) -> Mapping[str, RideSpec]:
-    """Apply the dotted keys that change one ride of what is kept."""
+    state: State, spec: StageSpec, uniform: RideSpec | None, rides: Mapping[str, RideSpec]
+) -> tuple[RideSpec | None, Mapping[str, RideSpec]]:
+    """Apply the dotted keys that change one ride of what is kept, `lr.rest` that of the others."""
     reader = SpecReader(state.problems)
     for dotted, key, node in spec.dotted:
         if dotted[0] != "lr":
             continue
         if len(dotted) != 2:
-            state.report("dotted-key", "`lr.MODULE` is as far as a key reaches here", key.span)
-        elif (changed := read_ride(reader, node)) is not None:
+            ride = rides.get(dotted[1], uniform)
+            what = "`lr.MODULE` is as far as a key reaches here"
+            way_out = _whole_ride(dotted, ride, node) if len(dotted) > 2 else None
+            state.report("dotted-key", what, key.span, way_out)
+        elif (changed := read_ride(reader, node)) is None:
+            continue
+        elif dotted[1] == "rest":
+            uniform = changed
+        else:
             rides = {**rides, dotted[1]: changed}
-    return rides
+    return uniform, rides
+
+
+def _whole_ride(dotted: tuple[str, ...], ride: RideSpec | None, node: Node) -> str:
+    """Say how the ride of which a key would change one value is written whole."""
+    name, key = dotted[1:3]
+    if key not in LR or len(dotted) > 3:
+        return f"write the whole of it: `lr.{name}: {{schedule: NAME, scale: 1/5}}`"
+    said = {"schedule": "NAME"}
+    if ride is not None:
+        said = {"schedule": ride.schedule.text} if ride.schedule else {"curve": "[...]"}
+        said |= {"scale": str(ride.scale)} if ride.scale != 1 else {}
+        said |= {"with_batch": ride.with_batch} if ride.with_batch else {}
+    if key in ("schedule", "curve"):
+        said = {key: "", **{k: v for k, v in said.items() if k not in ("schedule", "curve")}}
+    said[key] = shown(node)
+    whole = ", ".join(f"{k}: {v}" for k, v in said.items())
+    return f"write the whole of it: `lr.{name}: {{{whole}}}`"
 
 
 def _kept_rides(kept: Draft, kept_by: Mapping[str, Kept]) -> dict[str, RideSpec]:

@@ -26,6 +26,7 @@ def compile_lr(state: State, draft: Draft) -> tuple[dict[str, Curve | None], dic
             way_out = f"did you mean `{near[0]}`?" if near else "leave it out"
             state.report("lr-of-untrained", f"`{target}` is not trained here", ride.span, way_out)
             meant.update(near)
+    _report_idle_rest(state, draft)
     parts = [t for t in draft.rides if "/" in t and t.partition("/")[0] in modules]
     for target in sorted({*draft.train, *parts}):
         found = _ride_of(draft, target)
@@ -47,6 +48,18 @@ def compile_lr(state: State, draft: Draft) -> tuple[dict[str, Curve | None], dic
     return curves, rides
 
 
+def _report_idle_rest(state: State, draft: Draft) -> None:
+    """Report a `rest` that changes nothing, since all that is trained has a ride of its own."""
+    spec = draft.spec
+    said = [key.span for dotted, key, _ in spec.dotted if dotted == ("lr", "rest")]
+    if spec.lr is not None and spec.lr_by_target is not None:
+        said.append(spec.lr.span)
+    named = draft.rides.keys()
+    if said and all({t, t.partition("/")[0]} & named for t in draft.train):
+        what = "`rest` stands for nothing here: all that is trained has a rate of its own"
+        state.report("lr-of-untrained", what, said[0], "leave it out")
+
+
 def _ride_of(draft: Draft, target: str) -> RideSpec | None:
     """Return how a target rides; a module that keeps another ancestor knows no common ride."""
     module = target.partition("/")[0]
@@ -61,6 +74,7 @@ def _over_the_stage(
     per_step = draft.batch.pieces[0].tokens_per_step if ride.with_batch else None
     how = Ride(None, draft.name, 0, 0, Fraction(1), ride.jump, ride.with_batch, per_step)
     changed = {f"lr.{target}", f"lr.{target.partition('/')[0]}"}
+    changed |= {"lr.rest"} if ride is draft.uniform_ride else set()
     is_new = any(key.text in changed for _, key, _ in draft.spec.dotted)
     is_said = draft.spec.lr is not None or draft.spec.lr_by_target is not None
     kept = draft.kept_of(target)

@@ -61,8 +61,8 @@ MAPPINGS: Mapping[str, Kind] = {
     ),
     "lr": Kind(
         "A schedule's name, a ride on it, or a curve over the stage; or one of these for each "
-        "module or part.",
-        ("pretrain", {"llm": "pretrain", "vit": {"schedule": "pretrain", "scale": 0.1}}),
+        "module or part, and for the `rest` of what is trained.",
+        ("pretrain", {"rest": "pretrain", "vit": {"schedule": "pretrain", "scale": 0.1}}),
     ),
     "ride": Kind(
         "How a module rides on a schedule, or a curve over this stage alone.",

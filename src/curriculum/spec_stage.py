@@ -146,6 +146,7 @@ def _settings(reader: SpecReader, node: Node | None) -> dict[str, dict[str, Curv
 def _lr(
     reader: SpecReader, node: Node | None
 ) -> tuple[RideSpec | None, dict[str, RideSpec] | None]:
+    """Read one ride for all, or one for each module or part and for the `rest` of them."""
     if node is None:
         return None, None
     single = isinstance(node, Scalar | Seq) or any(
@@ -154,10 +155,14 @@ def _lr(
     if single:
         return read_ride(reader, node), None
     assert isinstance(node, Map)
-    rides: dict[str, RideSpec] = {}
+    rest, rides = None, dict[str, RideSpec]()
     for key, value in node.entries:
         if not TARGET.fullmatch(key.text):
             reader.problem("wrong-name", f"`{key.text}` is no module or part", key.span)
-        elif (ride := read_ride(reader, value)) is not None:
+        elif (ride := read_ride(reader, value)) is None:
+            continue
+        elif key.text == "rest":
+            rest = ride
+        else:
             rides[key.text] = ride
-    return None, rides
+    return rest, rides
