@@ -23,6 +23,7 @@ LEAVES = (
     "mixture.py",
     "gate.py",
     "layout.py",
+    "in_samples.py",
     "meant.py",
     "other_words.py",
     "polynomial.py",

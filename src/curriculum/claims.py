@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Literal, NamedTuple
 
 from curriculum.errors import ClaimProblem, did_you_mean
+from curriculum.in_samples import SAMPLES
 from curriculum.units import Amount
 
 Sign = Literal["+", "-", "*", "/"]
@@ -112,7 +113,7 @@ def check_form(path: Path) -> None:
     """Refuse a path that begins with no word of claims, or is too long or short for its word."""
     head = path.names[0]
     if head not in FORMS:
-        way_out = did_you_mean(head, tuple(FORMS))
+        way_out = _of_samples(path) or did_you_mean(head, tuple(FORMS))
         raise ClaimProblem(
             f"claims know no `{head}`", path.place[0], path.place[0] + len(head), way_out
         )
@@ -121,6 +122,16 @@ def check_form(path: Path) -> None:
     if not least <= len(path.names) <= most or is_batch:
         what = f"`{path.text}` names no value"
         raise ClaimProblem(what, *path.place, f"write {FORMS[head]}")
+
+
+def _of_samples(path: Path) -> str | None:
+    """Say how a claim counts what it calls sequences or samples."""
+    head, *names = path.names
+    if head not in SAMPLES:
+        return None
+    if not names:
+        return "those of a step are `batch.seqs`; a stage's are `tokens.STAGE / SEQ_LEN`"
+    return f"count tokens, seqs x `seq_len`: `tokens.{names[0]} == 4M * 1024`"
 
 
 def unit_of(relation: Relation) -> str | None:

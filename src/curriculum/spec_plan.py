@@ -7,6 +7,7 @@ import re
 from fractions import Fraction
 
 from curriculum.errors import Diagnostic
+from curriculum.in_samples import SAMPLES, size_of_source
 from curriculum.models.shapes import KINDS
 from curriculum.nodes import Map, Node, Scalar
 from curriculum.spec import CurveSpec, ModuleSpec, PlanSpec, SourceSpec, Word
@@ -140,7 +141,7 @@ def _source(reader: SpecReader, name: Word, node: Node) -> SourceSpec | None:
     entries = reader.mapping(node, "a source", "{modality: text, tokens: {}}")
     if entries is None:
         return None
-    reader.keys(entries, SOURCE, "a source")
+    reader.keys(entries, SOURCE, "a source", instead=_size_in_tokens)
     part = read_part(reader, name, entries)
     modality = "" if entries.key("of") else _modality(reader, name, entries)
     size = entries.get("tokens")
@@ -170,6 +171,12 @@ def _source(reader: SpecReader, name: Word, node: Node) -> SourceSpec | None:
         part,
         reader.tags(entries.get("tags")),
     )
+
+
+def _size_in_tokens(key: str, value: Node) -> str | None:
+    if key not in SAMPLES:
+        return None
+    return size_of_source(value.text if isinstance(value, Scalar) else "")
 
 
 def _modality(reader: SpecReader, name: Word, entries: Map) -> str:

@@ -1,13 +1,14 @@
 """The reader of what a person wrote: words, numbers and amounts, with every problem noted"""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TypeVar
 
 from curriculum.errors import Diagnostic, Fix, Related, Span, ValueProblem, did_you_mean, nearest
 from curriculum.fixes import same_number, same_word
+from curriculum.in_samples import refusing, way_in
 from curriculum.nodes import UNSCALED, Key, Map, Node, Scalar, Seq
 from curriculum.spec import Number, Point, Quantity, Word
 from curriculum.units import Amount, parse_amount, parse_mark, parse_number
@@ -77,7 +78,13 @@ class SpecReader:
             self.problem("wrong-value", str(problem), node.span, problem.help, fix=fix)
             return None
 
-    def word(self, node: Node, known: "list[str] | tuple[str, ...] | None" = None) -> Word | None:
+    def word(
+        self,
+        node: Node,
+        known: "list[str] | tuple[str, ...] | None" = None,
+        meanings: Callable[[], Mapping[str, str]] | None = None,
+    ) -> Word | None:
+        """Read one word, of those that are known; `meanings` tell them apart who knows none."""
         if self.is_nothing(node):
             return None
         if not isinstance(node, Scalar):
@@ -85,6 +92,9 @@ class SpecReader:
             return None
         if known is not None and node.text not in known:
             way_out = did_you_mean(node.text, known)
+            if meanings is not None and not nearest(node.text, known):
+                told = ", ".join(f"{word} ({what})" for word, what in meanings().items())
+                way_out = f"one of {told}"
             self.problem(
                 "wrong-value",
                 f"`{node.text}` is not one of the words for this",
@@ -145,7 +155,7 @@ class SpecReader:
     def quantity(
         self, node: Node, parse: Callable[[str], Amount] = parse_amount, units: tuple[str, ...] = ()
     ) -> Quantity | None:
-        amount = self.parsed(node, parse, "an amount")
+        amount = self.parsed(node, refusing(parse, units) if units else parse, "an amount")
         if amount is None:
             return None
         if units and amount.unit not in units:
@@ -154,7 +164,7 @@ class SpecReader:
                 f"{'a share' if amount.unit == 'share' else f'an amount in {amount.unit}'} "
                 "cannot stand here",
                 node.span,
-                f"write it in {' or '.join(dict.fromkeys(units))}",
+                way_in(units, amount),
             )
             return None
         return Quantity(amount, node.span, node.scale if isinstance(node, Scalar) else UNSCALED)
@@ -199,12 +209,19 @@ class SpecReader:
             return None
         return node
 
-    def keys(self, node: Map, table: Table, what: str, dotted: bool = False) -> None:
-        """Note every key that the language does not have."""
-        for key, _ in node.entries:
+    def keys(
+        self,
+        node: Map,
+        table: Table,
+        what: str,
+        dotted: bool = False,
+        instead: Callable[[str, Node], str | None] = lambda _key, _value: None,
+    ) -> None:
+        """Note every key that the language does not have; `instead` may know what is meant."""
+        for key, value in node.entries:
             head = key.text.split(".")[0] if dotted else key.text
             if head not in table:
-                way_out = did_you_mean(head, tuple(table))
+                way_out = instead(head, value) or did_you_mean(head, tuple(table))
                 free = free_keys(node, key, table)
                 self.problem(
                     "unknown-key",
