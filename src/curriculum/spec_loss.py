@@ -1,6 +1,6 @@
 """The loss terms of a stage as written: a weight, or a weight with what the term is taken over"""
 
-from curriculum.nodes import Map, Node, Scalar
+from curriculum.nodes import Key, Map, Node, Scalar, shown
 from curriculum.objective import MASKS, REDUCTIONS
 from curriculum.spec import LossSpec, Word
 from curriculum.spec_curve import read_curve
@@ -17,12 +17,28 @@ def read_loss(reader: SpecReader, node: Node | None) -> dict[str, LossSpec] | No
         return None
     before = len(reader.problems)
     terms: dict[str, LossSpec] = {}
+    if any(key.text in LOSS for key, _ in entries.entries):
+        _misplaced(reader, entries)
+        return None
     for key, value in entries.entries:
         if reader.word(Scalar(key.text, key.span), tuple(LOSSES)) is None:
             continue
         if (term := read_term(reader, key.text, value)) is not None:
             terms[key.text] = term
     return None if len(reader.problems) > before else terms
+
+
+def _misplaced(reader: SpecReader, loss: Map) -> None:
+    """Note what is said beside the terms and belongs to one: say that one whole."""
+    key = next(key for key, _ in loss.entries if key.text in LOSS)
+    term = next((name for name in TOKEN_LOSSES if loss.get(name) is not None), "next_token")
+    weight = loss.get(term) or Scalar("1", loss.span)
+    said = dict(weight.entries) if isinstance(weight, Map) else {Key("weight", key.span): weight}
+    whole = {name.text: shown(value) for name, value in said.items()}
+    whole |= {name.text: shown(value) for name, value in loss.entries if name.text in LOSS}
+    words = ", ".join(f"{name}: {value}" for name, value in whole.items())
+    what = f"`{key.text}` is no term of a loss: each term says its own"
+    reader.problem("wrong-value", what, key.span, f"write `{term}: {{{words}}}`")
 
 
 def read_term(reader: SpecReader, term: str, node: Node) -> LossSpec | None:

@@ -1,5 +1,7 @@
 """A stage as a person wrote it, read key by key into its spec"""
 
+from collections.abc import Mapping
+
 from curriculum.nodes import Map, Node, Scalar, Seq
 from curriculum.spec import CurveSpec, Point, RideSpec, StageSpec, Word
 from curriculum.spec_batch import BUDGETS, read_batch, read_budget, read_seq_len
@@ -65,7 +67,7 @@ def read_stage(reader: SpecReader, name: Word, node: Node) -> StageSpec | None:
         seq_len=read_seq_len(reader, at.get("seq_len")),
         batch=read_batch(reader, at["batch"]) if "batch" in at else None,
         layout=read_layout(reader, at["layout"]) if "layout" in at else None,
-        packing=reader.word(at["packing"], PACKINGS) if "packing" in at else None,
+        packing=reader.word(at["packing"], PACKINGS, _packings) if "packing" in at else None,
         rope=read_rope(reader, at.get("rope")),
         target_seq_len=read_seq_len(reader, at.get("target_seq_len")),
         mixture=read_mixture(reader, at["mixture"]) if "mixture" in at else None,
@@ -78,6 +80,12 @@ def read_stage(reader: SpecReader, name: Word, node: Node) -> StageSpec | None:
         unknown=unknown,
         said=frozenset(key.text.partition(".")[0] for key, _ in stage.entries),
     )
+
+
+def _packings() -> Mapping[str, str]:
+    from curriculum.schema_words import CHOICES  # only mistakes need it
+
+    return CHOICES["packing"].words
 
 
 def _is_unknown(key: str, value: Node) -> bool:
