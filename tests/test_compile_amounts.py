@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curriculum.compile import compile_text
 from curriculum.compile_amounts import root_of
 from curriculum.lock import read_lock, write_lock
 from curriculum.mixture import Mixture
 from curriculum.usage import epochs, tokens_asked
 from small import BASE, EYES, compiled, message_of, plan_in, plan_of, right
+from small_plan import small
 from strategies import Tree
 
 
@@ -284,3 +286,18 @@ def test_epochs_of_a_stage_that_counts_patches_want_an_image_share() -> None:
 def test_asked_tokens_leave_out_what_rounding_added() -> None:
     plan = plan_of({"text": {**BASE, "tokens": "63_700", "mixture": {"a": RAMP, "b": "rest"}}})
     assert sum(x for x in tokens_asked(plan)["text"].values() if x) == 63_700
+
+
+def test_one_source_alone_is_all_of_it_whatever_its_size() -> None:
+    unknown = ("web: {modality: text, tokens: 10M}", "web: {modality: text, tokens: unknown}")
+    mixture = "    mixture: {web: .75, code: .25}"
+    alone = compile_text(small(unknown, (mixture, "    mixture: [web]")))
+    same = compile_text(small(unknown, (mixture, "    mixture: {web: 1}")))
+    assert (alone.findings, same.findings) == ((), ())
+    assert alone.plan == same.plan
+    within = compile_text(
+        small(unknown, (mixture, "    mixture: {g: {ratio: .3, of: [web]}, code: rest}"))
+    )
+    assert within.findings == ()
+    (finding,) = compile_text(small(unknown, (mixture, "    mixture: [web, code]"))).findings
+    assert finding.message == "the size of `web` is unknown"

@@ -210,6 +210,8 @@ def is_known_source(state: State, word: Word) -> bool:
 def _by_size(state: State, spec: MixSpec) -> Roots:
     known = [word for word in spec.by_size if is_known_source(state, word)]
     sizes = {word.text: state.sources[word.text].tokens for word in known}
+    if len(known) == len(spec.by_size) == 1 and sizes[known[0].text] is None:
+        return (Node(known[0].text, constant(Fraction(1)), known[0].text),)  # whatever its size
     for word in known:
         if sizes[word.text] is None:
             state.report(
