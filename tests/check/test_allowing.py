@@ -71,6 +71,17 @@ def test_an_error_that_is_allowed_lets_the_plan_go_on(tmp_path: Path) -> None:
             "did you mean `stages-have-three-steps`?",
         ),
         (
+            "stages-have-3-steps",
+            "error[unknown-allow]: there is no rule `stages-have-3-steps`",
+            "did you mean `stages-have-three-steps`? and say why: "
+            "`# curriculum: allow stages-have-three-steps reason`",
+        ),
+        (
+            "zzz",
+            "error[unknown-allow]: there is no rule `zzz`",
+            "`curriculum explain` lists all rules, and say why: `# curriculum: allow RULE reason`",
+        ),
+        (
             "zzz it is fine",
             "error[unknown-allow]: there is no rule `zzz`",
             "`curriculum explain` lists all rules",

@@ -116,6 +116,9 @@ def _unknown(allow: Allow) -> Diagnostic:
     elif allow.rule in explanations():
         what = f"`{allow.rule}` is no rule: what it refuses cannot be allowed"
         way_out = "mend it; only findings of rules are allowed"
+    elif not allow.reason:  # both at once
+        name, comma = (close[0], "") if close else ("RULE", ",")
+        way_out += f"{comma} and say why: `# curriculum: allow {name} reason`"
     fix = same_word(allow.rule_place, allow.rule, known, way_out)
     return Diagnostic("unknown-allow", what, allow.span, way_out, fix=fix)
 
