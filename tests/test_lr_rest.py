@@ -40,7 +40,9 @@ NEXT = """\
     seqs: 1600
     NEXT
 """
-BY_MODULE = "{rest: {schedule: sft, restart: true}, vit: {schedule: sft, scale: 1/5, restart: true}}"
+BY_MODULE = (
+    "{rest: {schedule: sft, restart: true}, vit: {schedule: sft, scale: 1/5, restart: true}}"
+)
 ALL_NAMED = "{llm: sft, projector: sft, vit: {schedule: sft, scale: 1/5}}"
 
 

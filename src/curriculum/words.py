@@ -246,7 +246,9 @@ STAGE: Table = {
     "optimizer": Word("name", "The name of an optimizer of `optimizers`."),
     "loss": Word("loss", "The loss terms with their weights: `{next_token: 1}`."),
     "set": Word("settings", "Scalars of modules: `{llm/router: {bias_rate: 1e-3}}`."),
-    "lr": Word("lr", "The learning rate of what is trained, or of each: `{rest: main, vit: slow}`."),
+    "lr": Word(
+        "lr", "The learning rate of what is trained, or of each: `{rest: main, vit: slow}`."
+    ),
     "seq_len": Word("seq_len", "The context: tokens in one packed sequence."),
     "batch": Word("batch", "Sequences or tokens in one step."),
     "layout": Word("layout", "Ranks and micro-batches that every batch must fit, or none."),
