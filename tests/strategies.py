@@ -337,6 +337,7 @@ class _Drawn:
                         "main",
                         {"schedule": "main", "scale": ".5", "jump": "true"},
                         {"llm": "main", "vit": "towers", "projector": "3e-4"},
+                        {"vit": "towers", "rest": "main"},
                         {
                             "llm": "main",
                             "llm/norms": "1e-4",
