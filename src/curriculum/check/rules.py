@@ -19,6 +19,7 @@ from curriculum.check import (
     rate_rules,
     rope_rules,
     timing_rules,
+    width_rules,
 )
 from curriculum.errors import Diagnostic, Severity
 from curriculum.plan import Plan
@@ -62,6 +63,7 @@ RULES: tuple[Rule, ...] = (
     rule_of(Severity.ERROR, model_rules.context_never_shrinks_unsaid),
     rule_of(Severity.ERROR, model_rules.every_loss_term_has_its_modules),
     rule_of(Severity.ERROR, model_rules.every_trained_module_has_a_loss),
+    rule_of(Severity.WARNING, width_rules.projectors_fit_their_neighbours),
     rule_of(Severity.WARNING, model_rules.everything_declared_is_used),
     rule_of(Severity.ERROR, data_rules.every_source_can_be_read),
     rule_of(Severity.ERROR, data_rules.every_source_is_drawn),

@@ -9,7 +9,7 @@ import types
 from collections.abc import Mapping
 
 from curriculum.models.counted_shape import CountedShape
-from curriculum.models.shapes import Shape, VitShape
+from curriculum.models.shapes import ProjectorShape, Shape, VitShape
 
 
 def _siglip(
@@ -90,3 +90,28 @@ VISION: Mapping[str, Shape] = types.MappingProxyType(
     }
 )
 """Presets by name; counts are in tests/models/test_published.py."""
+
+_WIDTHS: Mapping[str, tuple[int, int]] = types.MappingProxyType(
+    {
+        "qwen2.5-vl-7b-merger": (5120, 3584),
+        "internvl2.5-8b-mlp": (4096, 4096),
+        "internvl2.5-26b-mlp": (12_800, 6144),
+        "internvl2.5-78b-mlp": (12_800, 8192),
+        "internvl3-8b-mlp": (4096, 3584),
+        "paligemma-3b-linear": (1152, 2048),
+        "smolvlm-256m-linear": (12_288, 576),
+    }
+)
+
+
+def projector_widths(shape: Shape) -> tuple[int, int] | None:
+    """Return the width that a projector reads, merge x merge patches, and that it writes.
+
+    None where only its parameters are known, and those are not a preset's.
+
+    >>> projector_widths(VISION["smolvlm-256m-linear"])
+    (12288, 576)
+    """
+    if isinstance(shape, ProjectorShape):
+        return shape.merged, shape.llm_hidden
+    return next((pair for name, pair in _WIDTHS.items() if VISION[name] == shape), None)
