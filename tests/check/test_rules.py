@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from curriculum.check.advice import advice, every_rule
-from curriculum.check.explained import entry, handbook
+from curriculum.check.explained import entry, explanations, handbook
 from curriculum.check.rules import broken_rules
 from curriculum.compile import compile_file, compile_text
 from curriculum.errors import Severity
@@ -80,6 +80,13 @@ def plan_of(text: str) -> Plan:
     assert compiled.findings == ()
     assert compiled.plan is not None
     return compiled.plan
+
+
+def compiled_of(text: str) -> Plan:
+    """Return a plan that the compiler may have told something of."""
+    plan = compile_text(text).plan
+    assert plan is not None
+    return plan
 
 
 def said(plan: Plan, rule: str) -> list[str]:
@@ -320,6 +327,27 @@ def test_every_rule_has_a_plan_that_breaks_it() -> None:
     examples = {code for code in handbook() if entry(code).trips is not None}
     codes = {rule.code for rule in every_rule()}
     assert {*FAILS, *DATA, *examples, "budgets-become-whole-steps"} == codes
+
+
+def test_explain_says_every_severity_that_a_rule_has() -> None:
+    known = explanations()
+    seen: dict[str, set[str]] = {}
+    examples = ((code, entry(code).trips) for code in handbook())
+    published = (
+        ("schedules-are-seen-to-their-end", "llama-3.1-405b"),
+        ("decays-and-switches-meet", "smollm3-3b"),
+    )
+    texts = ((rule, (PLANS / f"{name}.yaml").read_text("utf-8")) for rule, name in published)
+    for rule, text in (*((rule, text) for rule, text, _ in cases()), *examples, *texts):
+        if text is None:
+            continue
+        told = (line.split()[1] for line in said(compiled_of(text), rule))
+        seen.setdefault(rule, set()).update(told)
+    for rule, severities in seen.items():
+        assert severities <= set(known[rule].severities), rule
+    milder = [one for one in known.values() if len(one.severities) > 1]
+    assert len(milder) == 5
+    assert [one.code for one in milder if seen[one.code] != set(one.severities)] == []
 
 
 def test_a_first_step_is_told_of_where_it_is_much_of_its_stage() -> None:

@@ -47,6 +47,16 @@ def test_the_example_is_told_as_check_tells_it(
     assert run(["check", "example.yaml", "--set", edit]) == 0
 
 
+def test_a_rule_of_two_severities_says_when(capsys: pytest.CaptureFixture[str]) -> None:
+    rule = "repeated-sources-are-capped"
+    head = told(capsys, rule).splitlines()[0]
+    assert head == "repeated-sources-are-capped  warning, or info up to 4 epochs"
+    assert f"{rule} " in told(capsys)
+    assert "  warning or info   A source that is read more" in told(capsys)
+    said = json.loads(told(capsys, rule, "--format", "json"))
+    assert (said["severity"], said["milder"]) == ("warning", "info up to 4 epochs")
+
+
 @pytest.mark.parametrize(
     ("code", "line"),
     [
@@ -77,6 +87,16 @@ def test_a_word_that_is_no_rule(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain", "siblingsum"]) == 2
     assert capsys.readouterr().err == (
         "curriculum: there is no rule `siblingsum`; did you mean `siblings-sum`?\n"
+    )
+
+
+def test_a_word_of_the_language_is_no_rule(capsys: pytest.CaptureFixture[str]) -> None:
+    where = "`curriculum explain` lists all rules; words of a plan stand in docs/reference.md"
+    assert run(["explain", "yarn"]) == 2
+    assert capsys.readouterr().err == f"curriculum: there is no rule `yarn`; {where}\n"
+    assert run(["explain", "repeat"]) == 2
+    assert capsys.readouterr().err == (
+        f"curriculum: there is no rule `repeat`; there are `repeated-sources-are-capped`; {where}\n"
     )
 
 

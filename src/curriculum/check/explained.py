@@ -30,14 +30,16 @@ class Entry:
     """What the handbook says of a rule.
 
     `why` is what goes wrong where the rule is broken, `seen` where that was really done, `source`
-    the paper or formula behind it, `domain` when it applies and what it cannot see. `trips` is a
-    whole plan that breaks the rule, `mend` the `--set` edits after which it does not.
+    the paper or formula behind it, `domain` when it applies and what it cannot see. `milder` is the
+    severity of its other findings, and where: "info up to 4 epochs". `trips` is a whole plan that
+    breaks the rule, `mend` the `--set` edits after which it does not.
     """
 
     why: str
     source: str
     domain: str
     seen: str | None = None
+    milder: str | None = None
     trips: str | None = None
     mend: tuple[str, ...] = ()
 
@@ -56,6 +58,13 @@ class Explanation:
     severity: Severity | None = None
     entry: Entry | None = None
     page: str | None = None
+
+    @property
+    def severities(self) -> tuple[str, ...]:
+        """Words of the severities of its findings, the worst first; () where that depends."""
+        milder = self.entry and self.entry.milder
+        words = (str(self.severity),) if self.severity else ()
+        return (*words, milder.split()[0]) if milder else words
 
 
 def handbook() -> tuple[str, ...]:

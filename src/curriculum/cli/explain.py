@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from curriculum.errors import CurriculumError, Diagnostic, did_you_mean
+from curriculum.errors import CurriculumError, Diagnostic, nearest
 
 if TYPE_CHECKING:
     from curriculum.check.explained import Explanation
 
 EXAMPLE = "example.yaml"
 WIDTH = 100
+MOST_NEAR = 4  # rules that are named where a word is none
+REFERENCE = "docs/reference.md"
 
 
 class Format(StrEnum):
@@ -40,8 +42,7 @@ def command(
 
     known = explanations()
     if rule is not None and rule not in known:
-        way_out = did_you_mean(rule, list(known)) or ""
-        raise CurriculumError(f"there is no rule `{rule}`; {way_out}")
+        raise CurriculumError(f"there is no rule `{rule}`; {_way_out(rule, list(known))}")
     asked = list(known.values()) if rule is None else [known[rule]]
     if format is Format.MARKDOWN:
         from curriculum.cli.rulebook import rulebook
@@ -82,10 +83,21 @@ def mended_command(mend: tuple[str, ...]) -> str:
     return f"curriculum check {EXAMPLE} {edits}"
 
 
+def _way_out(word: str, known: list[str]) -> str:
+    """Say which rule was meant, or which there are about it, and where other words are told."""
+    if near := nearest(word, known):
+        return f"did you mean `{near[0]}`?"
+    about = [f"`{code}`" for code in known if len(word) > 2 and word in code][:MOST_NEAR]
+    there = f"there are {', '.join(about)}; " if about else ""
+    return there + "`curriculum explain` lists all rules; words of a plan stand in " + REFERENCE
+
+
 def _listed(known: "list[Explanation]") -> Iterator[str]:
     rules = [one for one in known if one.kind in ("rule", "advice")]
     width = max(len(one.code) for one in rules)
-    yield from (f"{one.code:<{width}}  {one.severity or '':<7}  {one.sentence}" for one in rules)
+    worst = {one.code: " or ".join(one.severities) for one in rules}
+    column = max(map(len, worst.values()))
+    yield from (f"{o.code:<{width}}  {worst[o.code]:<{column}}  {o.sentence}" for o in rules)
     yield ""
     others = len(known) - len(rules)
     yield f"and {others} codes of what the compiler refuses and what `check` tests: explain CODE"
@@ -93,6 +105,8 @@ def _listed(known: "list[Explanation]") -> Iterator[str]:
 
 def _told(explained: "Explanation") -> Iterator[str]:
     kind = f"  {explained.severity}" if explained.severity else ""
+    if explained.entry is not None and explained.entry.milder is not None:
+        kind += f", or {explained.entry.milder}"
     yield f"{explained.code}{kind}"
     yield from wrap(explained.sentence, WIDTH, break_on_hyphens=False)
     if explained.page is not None:
@@ -123,6 +137,7 @@ def _short_json(explained: "Explanation") -> dict[str, Any]:
         "rule": explained.code,
         "kind": explained.kind,
         "severity": explained.severity and str(explained.severity),
+        "milder": explained.entry and explained.entry.milder,
         "sentence": explained.sentence,
         "page": explained.page and f"docs/language/{explained.page}.md",
     }

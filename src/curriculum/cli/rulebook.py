@@ -33,9 +33,9 @@ def _page(known: Sequence[Explanation]) -> Iterator[str]:
     rules = [one for one in known if one.entry is not None]
     yield from ("# Rules", "", *_lines(_HEAD), "")
     if rules:
-        yield from ("| rule | worst | what holds |", "| --- | --- | --- |")
+        yield from ("| rule | severity | what holds |", "| --- | --- | --- |")
         for one in rules:
-            yield f"| [`{one.code}`](#{one.code}) | {_worst(one)} | {one.sentence} |"
+            yield f"| [`{one.code}`](#{one.code}) | {_severity(one)} | {one.sentence} |"
         yield ""
     for one in rules:
         yield from _section(one)
@@ -57,8 +57,8 @@ def _lines(text: str) -> list[str]:
     return wrap(text, WIDTH, break_on_hyphens=False)
 
 
-def _worst(one: Explanation) -> str:
-    return "advice" if one.kind == "advice" else str(one.severity)
+def _severity(one: Explanation) -> str:
+    return "advice" if one.kind == "advice" else " or ".join(one.severities)
 
 
 def _section(one: Explanation) -> Iterator[str]:
@@ -66,7 +66,9 @@ def _section(one: Explanation) -> Iterator[str]:
     assert said is not None
     yield from (f"## {one.code}", "")
     seen = "" if said.seen is None else f"*Seen:* {said.seen}"
-    texts = (one.sentence, said.why, seen, f"*Source:* {said.source}", f"*When:* {said.domain}")
+    milder = "" if said.milder is None else f"*Severity:* {one.severity}, or {said.milder}."
+    facts = (f"*Source:* {said.source}", f"*When:* {said.domain}", milder)
+    texts = (one.sentence, said.why, seen, *facts)
     for text in filter(None, texts):
         yield from (*_lines(text), "")
     if said.trips is not None:
