@@ -12,7 +12,7 @@ from typer.core import TyperCommand
 
 from curriculum.cli.load import load_compiled
 from curriculum.cli.options import File, Format, FormatOption, Set
-from curriculum.errors import CurriculumError, Diagnostic, FindingsError
+from curriculum.errors import CurriculumError, Diagnostic, FindingsError, Severity
 from curriculum.findings import finding_json, text_of
 
 if TYPE_CHECKING:
@@ -131,8 +131,9 @@ def _print(plan: "Plan", findings: Sequence[Diagnostic], width: int) -> None:
 
     sys.stdout.write(table_of_stages(plan, width))
     sys.stdout.flush()
-    if findings:
-        print(text_of(findings), file=sys.stderr)
+    # What is only worth knowing `plan` and `check` tell, each time a picture is drawn nobody asks.
+    if grave := [finding for finding in findings if finding.severity is not Severity.INFO]:
+        print(text_of(grave), file=sys.stderr)
 
 
 def _write_table(plan: "Plan", every: int, out: Path | None, draws: bool) -> int | None:
