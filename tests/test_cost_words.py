@@ -4,7 +4,7 @@ from pathlib import Path
 
 from curriculum.compile import compile_file, compile_text
 from curriculum.cost import stage_flops
-from curriculum.cost_words import CONVENTION, convention_lines
+from curriculum.cost_words import CONVENTION, convention_lines, missing_lines
 from curriculum.models.flops import flops_params
 from curriculum.plan import Plan
 from curriculum.screen import screen
@@ -72,3 +72,27 @@ def test_screen_and_table_show_the_caption() -> None:
         joined = " ".join(text.split())
         assert all(line in joined for line in convention_lines(plan))
         assert max(map(len, text.splitlines())) <= 100
+
+
+SEEING = small(
+    (
+        "  llm: {preset: moonlight-proxy}",
+        "  llm: {preset: moonlight-proxy}\n  vit: {preset: moonvit-proxy}\n"
+        "  projector: {preset: pixel-shuffle-mlp-proxy}",
+    ),
+    ("init: {llm: new}", "init: {llm: new, vit: new, projector: new}"),
+    ("  code: {modality: text,", "  code: {modality: image-text,"),
+)
+
+
+def test_what_is_missing_names_the_sources_that_could_say_it() -> None:
+    lines = [
+        "+: and more, not known of projector, vit",
+        "say the `image_share` of code: how much of them is images",
+    ]
+    plan = plan_of(SEEING)
+    assert missing_lines(plan) == lines
+    for text in (screen(plan), table_of_stages(plan)):
+        assert all(line in text for line in lines)
+    said = SEEING.replace("modality: image-text,", "modality: image-text, image_share: .5,")
+    assert missing_lines(plan_of(said)) == []

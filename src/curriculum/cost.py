@@ -102,6 +102,13 @@ def image_positions(plan: Plan, stage: Stage) -> Fraction | None:
     return total
 
 
+def without_share(plan: Plan, stage: Stage) -> tuple[str, ...]:
+    """Return the sources with images that a stage reads and that do not say their `image_share`."""
+    read = stage.mixture.ideal_tokens(stage.steps)
+    named = {name: plan.sources[name] for name in stage.mixture.sources if read[name]}
+    return tuple(n for n, s in named.items() if s.image_share is None and s.modality != "text")
+
+
 def gradient(stage: Stage, name: str, shapes: Mapping[str, Shape]) -> Gradient:
     """Return how much of the backward pass a module of a stage takes part in."""
     if name in stage.train:

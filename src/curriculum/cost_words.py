@@ -2,13 +2,20 @@
 
 from collections.abc import Iterator
 
-from curriculum.cost import without_attention
+from curriculum.cost import (
+    image_positions,
+    known_flops,
+    stage_flops,
+    without_attention,
+    without_share,
+)
 from curriculum.models.counted_shape import CountedShape
 from curriculum.models.dense_shape import DenseDecoderShape
 from curriculum.models.flops import lacks_attention
 from curriculum.models.shapes import Shape, VitShape
 from curriculum.plan import Plan
 
+MOST_NAMED = 8  # sources without an `image_share`
 CONVENTION = "6 N_active (2 or 4 where frozen) + attention, nothing recomputed"
 
 
@@ -23,6 +30,26 @@ def convention_lines(plan: Plan) -> list[str]:
     if lacking := ", ".join(without_attention(plan)):
         lines.append(f"without the attention of {lacking}: no heads and layers are said")
     return list(dict.fromkeys(lines))
+
+
+def missing_lines(plan: Plan) -> list[str]:
+    """Say what `+` behind a number of FLOPs means, and what would make it whole; none without."""
+    missing: dict[str, None] = {}
+    unsaid: dict[str, None] = {}
+    for stage in plan.stages:
+        names = known_flops(stage_flops(plan, stage))[1]
+        missing |= dict.fromkeys(names)
+        kinds = {plan.modules[name].shape.kind for name in names}
+        if kinds & {"vit", "projector"} and image_positions(plan, stage) is None:
+            unsaid |= dict.fromkeys(without_share(plan, stage))
+    if not missing:
+        return []
+    lines = [f"+: and more, not known of {', '.join(missing)}"]
+    if unsaid:
+        names, more = ", ".join(list(unsaid)[:MOST_NAMED]), len(unsaid) - MOST_NAMED
+        others = f" and {more:,} more" if more > 0 else ""
+        lines.append(f"say the `image_share` of {names}{others}: how much of them is images")
+    return lines
 
 
 def _seen(shape: Shape) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from curriculum.composed import ComposedStage
 from curriculum.cost import known_flops, stage_flops
-from curriculum.cost_words import convention_lines
+from curriculum.cost_words import convention_lines, missing_lines
 from curriculum.curve import Curve
 from curriculum.models.adapters import PART
 from curriculum.paths import in_order, longest_path
@@ -160,14 +160,14 @@ def _totals(plan: Plan, flops: list[Flops]) -> list[str]:
     steps = sum(s.steps for s in plan.stages)
     words = f"{sum(known for known, _ in flops):.3g}".replace("e+", "e")
     if any(missing for _, missing in flops):
-        words += " and more (+: not all known)"
+        words += " and more"
     beside = " of the known stages" if plan.unknown else ""
     return [
         f"total{beside}: asked {rounded_in_words(asked, 5)} tokens, planned {planned:,} in "
         f"{steps:,} steps",
         *_path_words(plan, planned),
         f"FLOPs: {words}",
-        *(f"       {line}" for line in convention_lines(plan)),
+        *(f"       {line}" for line in (*convention_lines(plan), *missing_lines(plan))),
         "epochs: the largest of any source, all ancestors counted",
     ]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from curriculum.composed import ComposedStage
 from curriculum.cost import known_flops, stage_flops
-from curriculum.cost_words import convention_lines
+from curriculum.cost_words import convention_lines, missing_lines
 from curriculum.paths import in_order
 from curriculum.plan import Plan, Stage
 from curriculum.screen_lines import composed_lines
@@ -48,11 +48,8 @@ def table_of_stages(plan: Plan, width: int = WIDTH) -> str:
     for unknown in plan.unknown:
         missing = ", ".join(unknown.missing)
         lines += wrapped(f"{unknown.name}: not simulated, unknown: {missing}", width=width)
-    for i, words in enumerate(convention_lines(plan)):
+    for i, words in enumerate((*convention_lines(plan), *missing_lines(plan))):
         lines += wrapped(words, len(FLOPS), "" if i else FLOPS, width)
-    if any(missing for _, missing in flops.values()):
-        words = "(+: and more, the plan does not say all that some modules read)"
-        lines += wrapped(words, len(FLOPS), width=width)
     if with_images:
         lines += wrapped(
             f"{NOT_TEXT}: share of tokens from sources of images or video", width=width
