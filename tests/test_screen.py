@@ -12,7 +12,7 @@ from curriculum.plan import Plan, Provenance, Stage
 from curriculum.rope import Rope
 from curriculum.screen import HEADS, screen
 from curriculum.screen_lines import base_cell, rope_lines
-from curriculum.screen_values import value_words
+from curriculum.screen_values import MOST_LINES, value_lines, value_words
 from curriculum.short_forms import short_count, short_length
 from curriculum.text_table import WIDTH, Row, laid_out
 from curriculum.units import parse_amount
@@ -142,3 +142,21 @@ def test_alternatives_of_a_conflict_are_counted_as_wholes() -> None:
     assert value_words(entry) == "(3 values)"
     for kind, value in itertools.product(("assumed", "conflict"), ("[4, 5]", "9" * 80)):
         assert value_words(Provenance(kind, "x", value, None)) == value
+
+
+def test_of_many_values_of_a_kind_the_first_are_listed_and_the_others_counted() -> None:
+    many = tuple(
+        Provenance("scaled", f"stages.s{i:03}.tokens", "1M", None, "1T") for i in range(99)
+    )
+    head, *lines = value_lines(many)
+    assert head == "values: 99 scaled"
+    assert len(lines) == MOST_LINES["scaled"] + 1
+    named = sum(line.count("tokens") for line in lines)
+    assert lines[-1] == f"           and {99 - named} more (`plan --format json` lists all)"
+
+
+def test_values_that_nobody_said_are_listed_once() -> None:
+    default = Provenance("default", "optimizers.adam.eps", "1e-08", None)
+    assert value_lines((default,)) == ["values: 1 default", "  default  optimizers.adam.eps 1e-08"]
+    kept = replace(default, kind="kept")
+    assert value_lines((default, kept))[1:] == ["  kept     optimizers.adam.eps 1e-08"]

@@ -1,4 +1,4 @@
-"""Where values come from, on the screen: counts, then what is unknown, disputed and assumed"""
+"""Where values come from, on the screen: counts, then those of each kind"""
 
 from collections import Counter
 
@@ -7,6 +7,8 @@ from curriculum.text_table import WIDTH, wrapped
 
 MOST_OF_A_TREE = 40  # columns of a mapping or a list: of a longer one its values are counted
 INDENT = 11
+MOST_LINES = {"unknown": 12, "conflict": 12, "assumed": 12, "default": 6, "scaled": 6, "kept": 6}
+"""Lines of each kind; what nobody knows, or two sources dispute, is rarely cut."""
 
 
 def value_lines(entries: tuple[Provenance, ...]) -> list[str]:
@@ -16,13 +18,18 @@ def value_lines(entries: tuple[Provenance, ...]) -> list[str]:
     counts = Counter(entry.kind for entry in entries)
     kinds = ("assumed", "derived", "conflict", "default", "unknown", "scaled", "kept")
     lines = ["values: " + ", ".join(f"{counts[kind]} {kind}" for kind in kinds if counts[kind])]
-    for kind in ("unknown", "conflict", "assumed"):
-        words = [f"{_name(e)} {value_words(e)}" for e in entries if e.kind == kind]
-        lines += _listed(kind, words)
-    scaled = [f"{_name(e)} {value_words(e)} ({e.below})" for e in entries if e.kind == "scaled"]
-    steady = [e for e in entries if e.kind == "kept" and _goes_with_steps(e)]
-    lines += _listed("scaled", scaled)
-    return lines + _listed("kept", [f"{_name(e)} {value_words(e)}" for e in steady])
+    by_kind = {kind: [e for e in entries if e.kind == kind] for kind in kinds}
+    kept = {entry.path for entry in by_kind["kept"]}
+    by_kind["default"] = [e for e in by_kind["default"] if e.path not in kept]
+    by_kind["kept"] = [e for e in by_kind["kept"] if _goes_with_steps(e)]
+    for kind in ("unknown", "conflict", "assumed", "default", "scaled", "kept"):
+        lines += _listed(kind, [_words(entry) for entry in by_kind[kind]])
+    return lines
+
+
+def _words(entry: Provenance) -> str:
+    words = f"{_name(entry)} {value_words(entry)}"
+    return f"{words} ({entry.below})" if entry.kind == "scaled" else words
 
 
 def _name(entry: Provenance) -> str:
@@ -60,7 +67,7 @@ def value_words(entry: Provenance) -> str:
 
 
 def _listed(title: str, words: list[str]) -> list[str]:
-    """Lay out entries under a title, none of them broken that fits a line."""
+    """Lay out entries under a title, none of them broken that fits a line; of many the first."""
     lines: list[str] = []
     line = ""
     for index, word in enumerate(words):
@@ -68,6 +75,10 @@ def _listed(title: str, words: list[str]) -> list[str]:
         if line and len(line) + len(text.rstrip()) > WIDTH - INDENT:
             lines.append(line)
             line = ""
+            if len(lines) == MOST_LINES[title] and index < len(words) - 1:
+                more = len(words) - index
+                lines.append(f"and {more:,} more (`plan --format json` lists all)")
+                break
         line += text
     if line:
         lines.append(line)
