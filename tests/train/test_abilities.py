@@ -27,6 +27,24 @@ def test_everything_is_said_at_once() -> None:
     assert "stage `text`: nothing here takes the setting llm/router.heat" in said
 
 
+def test_what_is_said_of_many_stages_is_told_once() -> None:
+    plan = world_plan()
+    masked = tuple(
+        replace(stage, loss_rules={"next_token": LossRule("answers")})
+        for stage in plan.stages
+        if "next_token" in stage.loss
+    )
+    assert len(masked) > 1
+    with pytest.raises(RunError) as refused:
+        refuse_unable(replace(plan, stages=masked))
+    names = ", ".join(f"`{stage.name}`" for stage in masked)
+    _, *lines = str(refused.value).splitlines()
+    assert lines == [
+        f"  stages {names}: the loss next_token is on answers, and prepared data do not say which "
+        "tokens those are"
+    ]
+
+
 def said_of(stage: Stage) -> str:
     with pytest.raises(RunError) as refused:
         refuse_unable(replace(world_plan(), stages=(stage,)))
@@ -72,16 +90,10 @@ def test_modules_known_by_counts_are_named_in_every_stage_that_has_them() -> Non
     counted = Module("llm", None, counted_shape("llm", {"params": 1000}))
     with pytest.raises(RunError) as refused:
         refuse_unable(replace(plan, modules={**plan.modules, "llm": counted}))
-    said = str(refused.value).splitlines()[1:]
-    assert [line.partition(":")[0].strip() for line in said] == [
-        "stage `text`",
-        "stage `align`",
-        "stage `joint`",
-        "stage `long`",
+    assert str(refused.value).splitlines()[1:] == [
+        "  stages `text`, `align`, `joint`, `long`: `llm` is known by its counts alone; a preset with "
+        "all sizes is needed to build it"
     ]
-    assert said[0].endswith(
-        "`llm` is known by its counts alone; a preset with all sizes is needed to build it"
-    )
 
 
 def test_experts_under_grouped_queries_are_not_built() -> None:
@@ -91,8 +103,8 @@ def test_experts_under_grouped_queries_are_not_built() -> None:
         refuse_unable(replace(plan, modules={**plan.modules, "llm": olmoe}))
     line = str(refused.value).splitlines()[1]
     assert line == (
-        "  stage `text`: `llm` has grouped queries and experts in one model, which is planned and "
-        "priced here and not built"
+        "  stages `text`, `align`, `joint`, `long`: `llm` has grouped queries and experts in one "
+        "model, which is planned and priced here and not built"
     )
 
 

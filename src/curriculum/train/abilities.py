@@ -9,6 +9,7 @@ from curriculum.models.dense_shape import DenseDecoderShape
 from curriculum.models.grouped_moe_shape import GroupedMoeShape
 from curriculum.models.terms import TERMS
 from curriculum.plan import Plan
+from curriculum.told_once import MOST_NAMED
 from curriculum.train.growth import cannot_grow
 from curriculum.words import SHARES
 
@@ -20,7 +21,25 @@ def refuse_unable(plan: Plan) -> None:
     """Raise RunError with a sentence for everything in the plan that the trainer cannot execute."""
     sentences = [sentence for found in UNABLE for sentence in found(plan)]
     if sentences:
-        raise RunError("this plan cannot be trained here:\n  " + "\n  ".join(sentences))
+        raise RunError("this plan cannot be trained here:\n  " + "\n  ".join(_together(sentences)))
+
+
+def _together(sentences: list[str]) -> list[str]:
+    """Tell a sentence once for all stages that it is said of.
+
+    >>> _together(["stage `a`: no ema", "stage `a`: no lora", "stage `b`: no ema"])
+    ['stages `a`, `b`: no ema', 'stage `a`: no lora']
+    """
+    stages: dict[str, list[str]] = {}
+    for sentence in sentences:
+        stage, _, what = sentence.removeprefix("stage ").partition(": ")
+        stages.setdefault(what, []).append(stage)
+    return [f"{_stages(list(dict.fromkeys(names)))}: {what}" for what, names in stages.items()]
+
+
+def _stages(names: list[str]) -> str:
+    shown, more = ", ".join(names[:MOST_NAMED]), len(names) - MOST_NAMED
+    return f"stage{'s' * (len(names) > 1)} {shown}" + (f" and {more:,} others" if more > 0 else "")
 
 
 def _unknown_losses(plan: Plan) -> Iterator[str]:
