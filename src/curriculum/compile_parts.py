@@ -7,7 +7,7 @@ from math import floor
 from curriculum.compile_state import State
 from curriculum.errors import Span, did_you_mean
 from curriculum.models.presets import counted_shape, shape_of
-from curriculum.models.shapes import Shape
+from curriculum.models.shapes import KINDS, Shape
 from curriculum.nodes import Map, Scalar, walk
 from curriculum.plan import Module, Source
 from curriculum.spec import (
@@ -55,7 +55,9 @@ def _place_of(state: State, spec: ModuleSpec, message: str) -> Span:
 
 def _shape(spec: ModuleSpec) -> Shape:
     if spec.preset is not None:
-        return shape_of(spec.preset.text, spec.overrides)
+        name = spec.name.text  # most often it is the kind
+        kind = name if name in KINDS else None
+        return shape_of(spec.preset.text, spec.overrides, kind)
     assert spec.kind is not None
     return counted_shape(spec.kind.text, spec.overrides)
 

@@ -35,6 +35,12 @@ EXACT = {
     "qwen2.5-7b": 7_615_616_512,
     "qwen2.5-32b": 32_763_876_352,
     "qwen2.5-72b": 72_706_203_648,
+    "qwen3-0.6b": 751_632_384 - 151_936 * 1024,  # its files hold the tied head twice
+    "qwen3-1.7b": 2_031_739_904 - 151_936 * 2048,  # the same
+    "qwen3-4b": 4_022_468_096,
+    "qwen3-8b": 8_190_735_360,
+    "qwen3-14b": 14_768_307_200,
+    "qwen3-32b": 32_762_123_264,
     "mimo-7b": 7_833_409_536 - 210_790_400,  # less its layer of multi-token prediction
     "internlm2.5-7b": 7_737_708_544,
     "internlm2.5-20b": 19_861_149_696,
@@ -70,6 +76,22 @@ def test_the_count_is_the_published_one(name: str) -> None:
 def test_billions_are_the_reported_ones(name: str) -> None:
     counts = PRESETS[name].num_params() / 1e9, PRESETS[name].num_active_params() / 1e9
     assert counts == pytest.approx(REPORTED[name], rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "billions"),
+    [
+        ("qwen3-0.6b", 0.44),
+        ("qwen3-1.7b", 1.4),
+        ("qwen3-4b", 3.6),
+        ("qwen3-8b", 6.95),
+        ("qwen3-14b", 13.2),
+        ("qwen3-32b", 31.2),
+    ],
+)
+def test_what_the_cards_of_qwen3_count_without_embeddings(name: str, billions: float) -> None:
+    found = PRESETS[name].num_params(without_embeddings=True) / 1e9
+    assert found == pytest.approx(billions, rel=0.01)
 
 
 def count(module: torch.nn.Module) -> int:

@@ -178,8 +178,12 @@ PRESETS: Mapping[str, Shape] = types.MappingProxyType(
 )
 
 
-def shape_of(preset: str, overrides: Mapping[str, object]) -> Shape:
-    """Shape of a preset with some of its fields replaced.
+_USUAL = {"llm": "8B", "vit": "400M", "projector": "30M", "text_tower": "400M", "captioner": "80M"}
+"""Parameters of a module of a kind, as an example."""
+
+
+def shape_of(preset: str, overrides: Mapping[str, object], kind: str | None = None) -> Shape:
+    """Shape of a preset with some of its fields replaced; of `kind` others are suggested.
 
     Raises ValueError with a message for the plan's author: unknown preset or field, a value of
     the wrong type, sizes that do not fit together.
@@ -188,7 +192,7 @@ def shape_of(preset: str, overrides: Mapping[str, object]) -> Shape:
     2
     """
     if preset not in PRESETS:
-        raise ValueError(f"unknown preset {preset!r}: {_preset_hint(preset)}")
+        raise ValueError(f"unknown preset {preset!r}: {_preset_hint(preset, kind)}")
     base = PRESETS[preset]
     if isinstance(base, CountedShape):
         known = fields_of(base.kind)
@@ -197,15 +201,15 @@ def shape_of(preset: str, overrides: Mapping[str, object]) -> Shape:
     return dataclasses.replace(base, **_values(f"preset {preset!r}", type(base), known, overrides))
 
 
-def _preset_hint(preset: str) -> str:
+def _preset_hint(preset: str, kind: str | None) -> str:
     """Name the preset that is written alike, else those of its family, and the way without one."""
-    if near := nearest(preset, PRESETS, cutoff=0.8):
+    known = [name for name, shape in PRESETS.items() if kind in (None, shape.kind)]
+    if near := nearest(preset, known, cutoff=0.8):
         return f"did you mean {near[0]!r}?"
-    same = [name for name in PRESETS if len(preset) > 3 and name.startswith(preset[:4])]
-    return (
-        f"there are {', '.join(same or PRESETS)}; or say what is known of it: "
-        "{kind: llm, params: 8B}"
-    )
+    same = [name for name in known if len(preset) > 3 and name.startswith(preset[:4])]
+    one = kind or "llm"
+    counts = f"{{kind: {one}, params: {_USUAL[one]}}}"
+    return f"there are {', '.join(same or known)}; or say what is known of it: {counts}"
 
 
 def counted_shape(kind: str, said: Mapping[str, object]) -> CountedShape:

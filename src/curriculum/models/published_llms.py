@@ -26,18 +26,23 @@ def _dense(
     tied: bool = False,
     qkv_bias: bool = False,
     nope_every: int | None = None,
+    qk_norm: bool = False,
+    head_dim: int | None = None,
 ) -> DenseDecoderShape:
-    """A gated decoder with norms in front; `heads` of queries, and of keys and values."""
+    """A gated decoder with norms in front; `heads` of queries, and of keys and values.
+
+    Heads fill `hidden` where `head_dim` is not said.
+    """
     return DenseDecoderShape(
         hidden=hidden,
         num_layers=num_layers,
         num_heads=heads[0],
         num_kv_heads=heads[1],
-        head_dim=hidden // heads[0],
+        head_dim=head_dim or hidden // heads[0],
         ffn_dim=ffn_dim,
         gated=True,
         qkv_bias=qkv_bias,
-        qk_norm=False,
+        qk_norm=qk_norm,
         qk_norm_whole=False,
         norm_after=False,
         nope_every=nope_every,
@@ -48,6 +53,16 @@ def _dense(
         rms_eps=rms_eps,
         tied_embeddings=tied,
     )
+
+
+def _qwen3(
+    hidden: int, num_layers: int, heads: tuple[int, int], ffn_dim: int, *, tied: bool = False
+) -> DenseDecoderShape:
+    """Qwen3 (arXiv 2505.09388, table 1): heads of 128 whose queries and keys are normed."""
+    return _dense(
+        hidden, num_layers, heads, ffn_dim, 151_936, 4096, 1e-6,
+        tied=tied, qk_norm=True, head_dim=128,
+    )  # fmt: skip
 
 
 def _olmo2(hidden: int, num_layers: int, heads: tuple[int, int], ffn_dim: int) -> DenseDecoderShape:
@@ -161,6 +176,13 @@ LLMS: Mapping[str, Shape] = types.MappingProxyType(
         "qwen2.5-7b": _dense(3584, 28, (28, 4), 18_944, 152_064, 4096, 1e-6, qkv_bias=True),
         "qwen2.5-32b": _dense(5120, 64, (40, 8), 27_648, 152_064, 4096, 1e-6, qkv_bias=True),
         "qwen2.5-72b": _dense(8192, 80, (64, 8), 29_568, 152_064, 4096, 1e-6, qkv_bias=True),
+        # arXiv 2505.09388, table 1.
+        "qwen3-0.6b": _qwen3(1024, 28, (16, 8), 3072, tied=True),
+        "qwen3-1.7b": _qwen3(2048, 28, (16, 8), 6144, tied=True),
+        "qwen3-4b": _qwen3(2560, 36, (32, 8), 9728, tied=True),
+        "qwen3-8b": _qwen3(4096, 36, (32, 8), 12_288),
+        "qwen3-14b": _qwen3(5120, 40, (40, 8), 17_408),
+        "qwen3-32b": _qwen3(5120, 64, (64, 8), 25_600),
         # arXiv 2505.07608, 2.2; its one layer of multi-token prediction (211M) left aside.
         "mimo-7b": _dense(4096, 36, (32, 8), 11_008, 151_680, 8192, 1e-5, qkv_bias=True),
         # github.com/InternLM/InternLM, arXiv 2403.17297.
