@@ -91,8 +91,8 @@ def test_modules_known_by_counts_are_named_in_every_stage_that_has_them() -> Non
     with pytest.raises(RunError) as refused:
         refuse_unable(replace(plan, modules={**plan.modules, "llm": counted}))
     assert str(refused.value).splitlines()[1:] == [
-        "  stages `text`, `align`, `joint`, `long`: `llm` is known by its counts alone; a preset with "
-        "all sizes is needed to build it"
+        "  stages `text`, `align`, `joint`, `long`: `llm` is known by its counts alone; a preset "
+        "with all sizes is needed to build it"
     ]
 
 
