@@ -66,3 +66,10 @@ def test_of_many_areas_the_largest_are_named() -> None:
     assert len(shown) == MOST_AREAS < len(found)
     least = min(area.largest for area in shown)
     assert all(area.largest <= least for area in found if area not in shown)
+
+
+def test_areas_stand_in_the_order_of_the_plan() -> None:
+    plan = full_plan()
+    found = [area.name for area in areas(plan, outline(plan, 30), "source")]
+    assert found == [name for name in plan.sources if name in found]
+    assert found != sorted(found)

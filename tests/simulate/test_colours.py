@@ -1,10 +1,10 @@
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
 
 from curriculum.plan import Plan
-from curriculum.simulate.areas import areas
+from curriculum.simulate.areas import Area, areas
 from curriculum.simulate.colours import LINES, Fill, fills
 from curriculum.simulate.timeline import outline
 from simulate.plans import full_plan, laptop_plan
@@ -41,3 +41,20 @@ def test_a_kind_looks_the_same_in_every_picture() -> None:
     assert set(images) < set(whole)
     assert all(whole[name][:3] == hatch[:3] for name, hatch in images.items())
     assert {hatch[:3] for hatch in images.values()} == {"///", "..."}
+
+
+def text_areas(count: int) -> list[Area]:
+    return [Area(f"web-{i:02}", "text", {"text": [1 / count]}) for i in range(count)]
+
+
+@pytest.mark.parametrize("count", range(2, 11))
+def test_text_has_no_hatch_and_neighbours_are_light_and_dark(count: int) -> None:
+    found = list(fills(text_areas(count)).values())
+    assert {fill.hatch for fill in found} == {""}
+    steps = [abs(a.lightness - b.lightness) for a, b in pairwise(found)]
+    assert min(steps) > 20
+    assert all(abs(a.lightness - b.lightness) > 6 for a, b in combinations(found, 2))
+
+
+def test_of_a_kind_the_first_lies_on_top_where_the_legend_begins() -> None:
+    assert list(fills(text_areas(3))) == ["web-02", "web-01", "web-00"]

@@ -345,3 +345,15 @@ def test_an_svg_is_the_same_twice(tmp_path: Path) -> None:
         draw(plan, outline(plan), tmp_path / name)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
     assert b"<svg" in (tmp_path / "a.svg").read_bytes()
+
+
+def test_a_module_keeps_its_colour_through_all_stages(tmp_path: Path) -> None:
+    """In `vit-coca` and `vit-align` the ViT leads its line, whoever else shares it there."""
+    text = (Path(__file__).parents[2] / "plans" / "kimi-vl.yaml").as_posix()
+    plan = compile_file(Path(text)).plan
+    assert plan is not None
+    picture = tmp_path / "lr.svg"
+    draw(plan, outline(plan), picture, by="source", scale=None)
+    words = picture.read_text(encoding="utf-8")
+    for label in ("llm, at times vit, projector", "vit, at times text_tower,"):
+        assert label in words

@@ -39,7 +39,7 @@ class Area:
 
 
 def areas(plan: Plan, table: pl.DataFrame, by: By) -> tuple[Area, ...]:
-    """Return all that is ever read, by name; `table` is `timeline.outline(plan)`.
+    """Return all that is ever read, in the order of the plan; `table` is `timeline.outline(plan)`.
 
     Raises `CurriculumError` where sources are to be told apart by tags and have none.
     """
@@ -47,16 +47,20 @@ def areas(plan: Plan, table: pl.DataFrame, by: By) -> tuple[Area, ...]:
         raise CurriculumError(f"no source of `{plan.name}` has tags: draw it by group or by source")
     found: dict[str, dict[str, list[float]]] = {}
     kinds: dict[str, set[str]] = {}
+    place = {name: index for index, name in enumerate(plan.sources)}
     for stage in plan.stages:
         rows = table.filter(pl.col("stage") == stage.name)
-        for name, source_names, shares in _stage_areas(plan, stage, rows, by):
+        parts = list(_stage_areas(plan, stage, rows, by))
+        parts.sort(key=lambda part: min(place[name] for name in part[1]))  # the tree is by name
+        for name, source_names, shares in parts:
             if max(shares, default=0.0) > 0:
                 kept = found.setdefault(name, {}).get(stage.name)
                 found[name][stage.name] = shares if kept is None else _sum([kept, shares])
                 kinds.setdefault(name, set()).update(plan.sources[n].modality for n in source_names)
+    order = [name for name in plan.sources if name in found] if by == "source" else list(found)
     return tuple(
         Area(name, next(iter(kinds[name])) if len(kinds[name]) == 1 else MIXED, found[name])
-        for name in sorted(found)
+        for name in order
     )
 
 

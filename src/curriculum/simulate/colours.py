@@ -1,7 +1,8 @@
 """Colours of lines and areas that stay apart in grey: by dash, by hatch, by lightness
 
-An area's hue and hatch say what kind it is (its modality), its lightness which one it is. Of a
-kind with many areas every seventh begins a family, with a hatch of its own and a hue beside it.
+An area's hue says what kind it is (its modality), its lightness which one it is, and neighbours are
+light and dark in turn. A hatch means images or video. Only of a kind with more areas than lightness
+keeps apart a further family begins, with a hatch of its own and a hue beside it.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,8 @@ LINES: Sequence[tuple[str, str | tuple[int, tuple[float, ...]]]] = (
 _KINDS = {
     "text": (212, ""), "image-text": (26, "///"), "video-text": (150, "..."), MIXED: (285, "xxx"),
 }  # fmt: skip
-FAMILY = 7  # areas of one kind that lightness alone keeps apart
+FAMILY = 10  # areas of one kind that lightness alone keeps apart
+DARKEST, LIGHTEST = 28, 91
 _FAMILIES = (
     (0, ""),
     (-45, "\\\\\\"),
@@ -64,7 +66,10 @@ class Fill:
 
 
 def fills(areas: Sequence[Area]) -> dict[str, Fill]:
-    """Return how each area is drawn, from the bottom of the stack to its top."""
+    """Return how each area is drawn, from the bottom of the stack to its top.
+
+    Text lies at the bottom; of each kind the first lies on top, where a legend begins.
+    """
     kinds: dict[str, list[str]] = {}
     for area in areas:
         kinds.setdefault(area.kind, []).append(area.name)
@@ -73,20 +78,30 @@ def fills(areas: Sequence[Area]) -> dict[str, Fill]:
         if kind not in kinds:
             continue
         size = _family_size(len(kinds[kind]))
-        for i, name in enumerate(kinds[kind]):
+        for i, name in reversed(list(enumerate(kinds[kind]))):
             turn, more = _FAMILIES[i // size]
             in_family = min(size, len(kinds[kind]) - i // size * size)
-            lightness = 38 + 50 * (i % size) / max(1, in_family - 1)
+            lightness = _lightness(i % size, in_family)
             ink = "#ffffff" if lightness < 60 else "#444444"
             found[name] = Fill(_with_lightness((hue + turn) % 360, lightness), hatch + more, ink)
     return found
 
 
+def _lightness(index: int, areas: int) -> float:
+    """Return the lightness of one of a family: evenly apart, and dark and light in turn.
+
+    >>> [round(_lightness(i, 4)) for i in range(4)]
+    [28, 70, 49, 91]
+    """
+    level = index // 2 + (index % 2) * ceil(areas / 2)
+    return DARKEST + (LIGHTEST - DARKEST) * level / max(1, areas - 1)
+
+
 def _family_size(areas: int) -> int:
     """Share areas out over as few families as hold them.
 
-    >>> _family_size(5), _family_size(9), _family_size(15)
-    (5, 5, 5)
+    >>> _family_size(5), _family_size(12), _family_size(15)
+    (5, 6, 8)
     """
     return max(1, ceil(areas / ceil(areas / FAMILY)))
 

@@ -1,4 +1,4 @@
-"""The panel of learning rates: one line for each group of modules that share theirs in a stage"""
+"""The panel of learning rates: a line for each first of the modules that share theirs"""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -7,6 +7,7 @@ from math import log10
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from curriculum.models.shapes import KINDS
 from curriculum.simulate.colours import LINES
 from curriculum.simulate.plot_sheet import Points, Sheet, label_of, legend, points
 from curriculum.units import rate_in_words
@@ -19,7 +20,9 @@ FEW_DECADES = 2.3  # that have marks at 2 and 5 as well
 
 def lr(axes: Axes, sheet: Sheet) -> None:
     """Draw the rates of all modules; what falls to 0 leaves a logarithmic scale at its foot."""
-    groups: dict[tuple[str, ...], list[Points]] = {}
+    # By the first module of those that share a line: it keeps its colour through all stages.
+    groups: dict[str, list[Points]] = {}
+    sharing: dict[str, list[list[str]]] = {}
     peaks: list[float] = []
     feet: list[float] = []
     for band in sheet.bands:
@@ -29,14 +32,16 @@ def lr(axes: Axes, sheet: Sheet) -> None:
             values = tuple(rows[f"lr.{name}"].to_list())
             if values[0] is not None:
                 curves.setdefault(values, []).append(name)
-        for shared, names in curves.items():
+        for shared, sharers in curves.items():
+            names = sorted(sharers, key=lambda name: _rank(sheet, name))
             numbers = [value for value in shared if value is not None]
-            groups.setdefault(tuple(names), []).append(points(band, rows, numbers))
+            groups.setdefault(names[0], []).append(points(band, rows, numbers))
+            sharing.setdefault(names[0], []).append(names)
             peaks.append(max(numbers))
             feet.append(foot(numbers))
-    for number, (modules, lines) in enumerate(groups.items()):
+    for number, (first, lines) in enumerate(groups.items()):
         colour, dashes = LINES[number % len(LINES)]
-        label = label_of(modules) if number < MOST_GROUPS else "_"
+        label = label_of(_named(sharing[first])) if number < MOST_GROUPS else "_"
         if number == MOST_GROUPS - 1 and len(groups) > MOST_GROUPS:
             label = f"and {len(groups) - number} more groups"
         for x, y in lines:
@@ -57,6 +62,26 @@ def lr(axes: Axes, sheet: Sheet) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: rate_in_words(y)))
     axes.yaxis.set_minor_locator(NullLocator())
     legend(axes, "learning rate of")
+
+
+def _rank(sheet: Sheet, name: str) -> int:
+    """Return the place of a module's or a part's kind: the LLM, of which a plan tells most, first.
+
+    Those of one kind stay in the order of the table.
+    """
+    return KINDS.index(sheet.plan.modules[name.partition("/")[0]].shape.kind)
+
+
+def _named(groups: Sequence[Sequence[str]]) -> list[str]:
+    """Name the modules of one line: those that it always is of, then those in some stages.
+
+    >>> _named([["llm"], ["llm", "vit", "projector"]]), _named([["vit", "projector"]] * 2)
+    (['llm', 'at times vit', 'projector'], ['vit', 'projector'])
+    """
+    names = list(dict.fromkeys(name for group in groups for name in group))
+    always = [name for name in names if all(name in group for group in groups)]
+    others = [name for name in names if name not in always]
+    return [*always, *(f"at times {name}" for name in others[:1]), *others[1:]]
 
 
 def foot(rates: Sequence[float]) -> float:
