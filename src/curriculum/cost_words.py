@@ -46,9 +46,9 @@ def missing_lines(plan: Plan) -> list[str]:
         return []
     lines = [f"+: and more, not known of {', '.join(missing)}"]
     if unsaid:
-        names, more = ", ".join(list(unsaid)[:MOST_NAMED]), len(unsaid) - MOST_NAMED
+        first, more = ", ".join(list(unsaid)[:MOST_NAMED]), len(unsaid) - MOST_NAMED
         others = f" and {more:,} more" if more > 0 else ""
-        lines.append(f"say the `image_share` of {names}{others}: how much of them is images")
+        lines.append(f"say the `image_share` of {first}{others}: how much of them is images")
     return lines
 
 

@@ -224,7 +224,7 @@ def test_the_screen_fits_100_columns_and_prints_brackets_as_they_are(
     assert run(["plan", str(plan)]) == 0
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= 100
-    assert "joint.carry [llm]" in out
+    assert "schedules.pretrain[2].shape constant" in out
     assert run(["plan", str(plan), "--set", "stages.text.tokens=[bold]1T[/bold]"]) == 1
     assert "[bold]" in capsys.readouterr().err
 
