@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from curriculum.cli.main import run
+from curriculum.compile import compile_file
 from curriculum.paths import in_order, longest_path, path_tokens, path_tokens_before
 from curriculum.screen import screen
 from small import BASE, EYES, plan_of, tree
@@ -136,3 +137,10 @@ def test_json_and_at_say_both(capsys: pytest.CaptureFixture[str], tmp_path: Path
     assert json.loads(capsys.readouterr().out)["path_tokens"] == path
     assert run(["at", str(file), "soup@step 5"]) == 2
     assert "all of it is `soup@end`" in capsys.readouterr().err
+
+
+def test_a_path_that_is_not_known_is_named_beside_the_longest_that_is() -> None:
+    plan = compile_file(Path(__file__).parents[1] / "plans/kimi-vl.yaml").plan
+    assert plan is not None
+    (line,) = (line for line in screen(plan).splitlines() if line.startswith("longest path"))
+    assert line.startswith("longest path: 7.5001T tokens (what came before vit-coca is not known)")

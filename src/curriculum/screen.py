@@ -8,7 +8,7 @@ from curriculum.cost import known_flops, stage_flops
 from curriculum.cost_words import convention_lines, missing_lines
 from curriculum.curve import Curve
 from curriculum.models.adapters import PART
-from curriculum.paths import in_order, longest_path
+from curriculum.paths import in_order, longest_path, path_tokens
 from curriculum.plan import Plan, Stage
 from curriculum.screen_lines import (
     base_cell,
@@ -172,14 +172,25 @@ def _totals(plan: Plan, flops: list[Flops]) -> list[str]:
     ]
 
 
+def _longest_words(plan: Plan, longest: int | None) -> str:
+    """Say how long the longest path is; of paths that are not known, say which are left out."""
+    if longest is not None:
+        return f"{rounded_in_words(longest, 5)} tokens"
+    paths = path_tokens(plan)
+    known = [tokens for tokens in paths.values() if tokens is not None]
+    unknown = ", ".join(name for name, tokens in paths.items() if tokens is None)
+    found = f"{rounded_in_words(max(known), 5)} tokens" if known else "not known"
+    return f"{found} (what came before {unknown} is not known)"
+
+
 def _path_words(plan: Plan, planned: int) -> list[str]:
     """Tell the longest path where not all tokens lie on it, and the sums where statuses differ."""
     lines = []
     longest = longest_path(plan)
     if longest != planned:
-        words = "?" if longest is None else rounded_in_words(longest, 5)
         lines.append(
-            f"longest path: {words} tokens; spent in all stages: {rounded_in_words(planned, 5)}"
+            f"longest path: {_longest_words(plan, longest)}; "
+            f"spent in all stages: {rounded_in_words(planned, 5)}"
         )
     sums = {
         status: sum(stage.tokens for stage in plan.stages if stage.status == status)
