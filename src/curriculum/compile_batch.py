@@ -8,6 +8,7 @@ from curriculum.compile_size import context_of, kept_seqs, seqs_of
 from curriculum.compile_state import Kept, State
 from curriculum.errors import Span
 from curriculum.spec import BatchSpec, Quantity, RampSpec, StageSpec
+from curriculum.units import LARGEST, rounded_in_words
 
 
 class Entry(NamedTuple):
@@ -35,13 +36,28 @@ def entries_of(state: State, spec: StageSpec, kept: Kept | None) -> list[Entry] 
             return None
         sides = Sides(left, _last_seqs(entries[-1]) if entries else None)
         entry = _entry(state, piece, seq_len, sides)
-        if entry is None:
+        if entry is None or not _can_be_counted(state, entry):
             return None
         entries.append(entry)
     last = entries[-1]
     if last.climb is not None:
         entries.append(Entry(last.climb.last_seqs, last.seq_len, None, last.span))
     return entries
+
+
+def _can_be_counted(state: State, entry: Entry) -> bool:
+    """Hold that a step has fewer tokens than a plan can count, however it came by its sizes."""
+    seqs = max(entry.batch_seqs, _last_seqs(entry))
+    if seqs * entry.seq_len < LARGEST:
+        return True
+    state.report(
+        "step-too-large",
+        f"{seqs:,} sequences of {entry.seq_len:,} are {rounded_in_words(seqs * entry.seq_len)} "
+        "tokens a step, more than a plan can count (below 1e18)",
+        entry.span,
+        "make the batch or its `seq_len` smaller",
+    )
+    return False
 
 
 def _last_seqs(entry: Entry) -> int:

@@ -7,7 +7,7 @@ from curriculum.compile_state import State
 from curriculum.errors import Span
 from curriculum.fixes import same_number
 from curriculum.spec import Quantity
-from curriculum.units import count_in_words, decimal_words
+from curriculum.units import LARGEST, count_in_words, decimal_words, rounded_in_words
 
 
 def context_of(state: State, said: Quantity) -> int | None:
@@ -74,6 +74,15 @@ def binary_words(count: int) -> str:
 
 def _whole(state: State, said: Quantity, factor: Fraction, what: str) -> int | None:
     value = said.amount.value * factor
+    if value >= LARGEST:
+        state.report(
+            "wrong-value",
+            f"{said.amount} through the scale are {rounded_in_words(int(value))} {what}, more than "
+            "a plan can count (below 1e18)",
+            said.span,
+            "scale by less",
+        )
+        return None
     if value.denominator == 1 and value >= 1:
         state.became(said, decimal_words(value))
         return int(value)

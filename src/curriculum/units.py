@@ -193,7 +193,13 @@ def rounded_in_words(count: Fraction | int, digits: int = 3) -> str:
 
     >>> rounded_in_words(16_777_216), rounded_in_words(5_200_000_000_000), rounded_in_words(0)
     ('16.8M', '5.2T', '0')
+    >>> rounded_in_words(512 * 10**300)
+    '5.12e302'
     """
+    if count >= LARGEST:
+        from decimal import Decimal  # fractions cannot be written so before Python 3.12
+
+        return f"{Decimal(int(count)):.{digits - 1}e}".replace("e+", "e")
     for suffix in ("T", "B", "M", "K"):
         scaled = float(Fraction(count) / _SUFFIXES[suffix])
         if scaled >= 1:

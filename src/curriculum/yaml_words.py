@@ -188,6 +188,8 @@ def _second_colon(lines: list[str], at: Place) -> Mistake:
         marks = "'" if '"' in value else '"'
         way_out = f"put it in quotation marks: `{entry[1]}: {marks}{value}{marks}`"
         return Mistake(at, what, way_out if marks not in value else "put it in quotation marks")
+    if line == 0:
+        return Mistake(at, "this line holds a second `:`", "put the whole value in quotation marks")
     place = line - 1, _indent(above)
     if _NO_SPACE.fullmatch(above) is not None or ":" not in above:
         return _without_colon(above, place)

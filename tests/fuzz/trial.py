@@ -1,0 +1,127 @@
+"""What must hold of any file: a plan that keeps its word, or findings with places; nothing else"""
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from types import FrameType
+
+from curriculum.check.properties import broken_properties
+from curriculum.check.step_properties import CHAIN, STEP, Point
+from curriculum.cli.at import values_at
+from curriculum.cli.load import load
+from curriculum.cli.plan_json import plan_json
+from curriculum.compile import Compiled
+from curriculum.errors import CurriculumError, Diagnostic, FindingsError
+from curriculum.findings import finding_json, text_of
+from curriculum.lock import read_lock, write_lock
+from curriculum.plan import Plan
+from curriculum.screen import screen
+from curriculum.source_map import bytes_of, text_in
+from curriculum.tidy import tidied
+from fuzz.examples import Example
+
+MOST_CPU_S = 10
+"""CPU seconds that one file may take."""
+
+
+class TooLong(BaseException):
+    """A file took more than its share of CPU; not an Exception, so that nobody catches it."""
+
+
+@contextmanager
+def bounded(seconds: float) -> Iterator[None]:
+    """Raise `TooLong` where a body takes more CPU than that."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise TooLong(f"more than {seconds:g} s of CPU")
+
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+def hold(example: Example, folder: Path, is_thorough: bool) -> str:
+    """Do with an example what people do with plans; return what came out, in a word.
+
+    `folder` holds all of `plans/`, which the example may extend. Whoever raises anything but an
+    `AssertionError` is a traceback that a person would see.
+    """
+    path = folder / "example.yaml"
+    path.write_bytes(example.data)
+    with bounded(MOST_CPU_S):
+        if is_thorough:
+            _laid_out(path)
+        try:
+            compiled = load(path, list(example.settings))
+        except FindingsError as error:
+            _told(error.diagnostics)
+            return "refused"
+        except CurriculumError as error:
+            assert str(error), "an error without a word"
+            return "refused"
+        _told(compiled.findings)
+        if compiled.plan is None:
+            assert compiled.errors, "no plan, and no error that says why"
+            return "refused"
+        _kept(compiled.plan)
+        _asked(compiled.plan, Random(len(example.data)))
+        if is_thorough:
+            _shown(compiled, compiled.plan)
+    return "plan"
+
+
+def _told(findings: tuple[Diagnostic, ...]) -> None:
+    """Print findings in both forms; each must have words, a place, and none that says: our fault."""
+    assert all(text_of([finding]) for finding in findings)
+    json.dumps([finding_json(finding) for finding in findings], allow_nan=False)
+    for finding in findings:
+        assert finding.span is not None, f"{finding.rule} has no place"
+        assert finding.span.line > 0 < finding.span.column, f"{finding.rule}: {finding.span}"
+        assert "report it" not in (finding.help or ""), f"{finding.rule}: {finding.message}"
+
+
+def _kept(plan: Plan) -> None:
+    """Write the lock, and read it again."""
+    text = write_lock(plan)
+    again = read_lock(text, "lock")
+    assert again == plan, "it comes back from its lock as another"
+    assert write_lock(again) == text, "its lock, written again, has other bytes"
+
+
+def _asked(plan: Plan, chance: Random) -> None:
+    """Ask stages what they do in some steps, and hold every property there."""
+    for stage in chance.sample(plan.stages, min(4, len(plan.stages))):
+        for step in {0, stage.steps // 2, stage.steps - 1, stage.steps}:
+            json.dumps(values_at(plan, stage, step), allow_nan=False)
+        steps = (chance.randrange(stage.steps) for _ in range(2))
+        for step in steps:
+            for prop in STEP:
+                wrong = prop(Point(stage, step, 0))
+                assert wrong is None, f"{prop.__name__}: {wrong}"
+    for check in CHAIN:
+        assert not list(check(plan)), check.__name__
+
+
+def _shown(compiled: Compiled, plan: Plan) -> None:
+    """Show the plan as the commands do, and test its properties."""
+    assert screen(plan)
+    json.dumps(plan_json(compiled, []), allow_nan=False)
+    assert not broken_properties(plan, max_examples=10)
+
+
+def _laid_out(path: Path) -> None:
+    """Lay the text out as `fmt` does; what it makes is laid out already."""
+    try:
+        new = tidied(text_in(bytes_of(path), str(path)), str(path))
+        assert tidied(new, str(path)) == new, "laid out twice, it is another text"
+    except FindingsError as error:
+        _told(error.diagnostics)
+    except CurriculumError as error:
+        assert "report it" not in str(error), str(error)
