@@ -54,7 +54,7 @@ def tried(made: Example, folder: Path, is_thorough: bool) -> tuple[str, str]:
         place = "" if isinstance(error, TooLong) else f" {ours[-1].lineno}"
         what = f"{type(error).__name__} in {Path(ours[-1].filename).name} {ours[-1].name}{place}"
         if isinstance(error, AssertionError):
-            what += f": {str(error)[:30]}"
+            what += f": {str(error).replace(str(folder), '')[:40]}"
         return what, "".join(traceback.format_exception(error))[-3000:]
 
 

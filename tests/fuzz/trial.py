@@ -79,7 +79,8 @@ def hold(example: Example, folder: Path, is_thorough: bool) -> str:
 
 def _told(findings: tuple[Diagnostic, ...]) -> None:
     """Print findings in both forms; each must have words, a place, and none that says: our fault."""
-    assert all(text_of([finding]) for finding in findings)
+    text = text_of(findings)
+    assert text or not findings
     json.dumps([finding_json(finding) for finding in findings], allow_nan=False)
     for finding in findings:
         assert finding.span is not None, f"{finding.rule} has no place"

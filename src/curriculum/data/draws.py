@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate, chain, pairwise
 from math import comb, lcm
-from operator import mul
+from operator import gt, mul
 
 VERSION = "edf-1"
 """The name of this order of drawing; whoever changes the order changes the name."""
@@ -266,7 +266,7 @@ def _ahead_masks(pieces: Sequence[_Piece], size: int) -> Iterator[int]:
             keys, floors = [], []
             for i in range(size):
                 values = _values(piece, i, start + 1, end + 1)
-                if values[0] < piece.ideal(i, start) or any(b < a for a, b in pairwise(values)):
+                if values[0] < piece.ideal(i, start) or any(map(gt, values, values[1:])):
                     raise ValueError(f"steps {start} to {end}: a share falls below 0")
                 floor = [value // piece.scale for value in values]
                 due = _deadlines(pieces, number, i, end, floor)
