@@ -249,7 +249,10 @@ def unwrapped(chance: Random, tree: Tree) -> Tree:
 
 def deep(chance: Random, tree: Tree) -> Tree:
     """Nest something as deep as a reader goes, and deeper."""
-    path = chance.choice(_places(tree, (Leaf, Many, Table)))
+    places = _places(tree, (Leaf, Many, Table))
+    if max(map(len, places)) > 60:  # once is enough for any reader, and twice too much for ours
+        return tree
+    path = chance.choice(places)
     node = _at(tree, path)
     key = chance.choice(("of", "a", "extends", chance.choice(keys())))
     for _ in range(chance.choice((5, 20, 31, 55, 62, 63, 64, 65, 300))):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from itertools import count
 
 from curriculum.check.places import mixture_place, related_place
 from curriculum.check.repetition import MANY_EPOCHS, MOST_EPOCHS, SOURCE, worth_tokens
@@ -93,8 +94,10 @@ def separate_stages_deal_their_own_samples(plan: Plan) -> Iterator[Diagnostic]:
     A side branch, an abandoned one or a probe may, where nothing comes of both.
     """
     read: dict[str, list[Source]] = {}
+    told: set[str] = set()  # of hundreds of branches each is told of once, not with every other
+    taken = {stage.seed for stage in plan.stages}
     for one, other in beside(plan):
-        if one.seed != other.seed:
+        if one.seed != other.seed or other.name in told:
             continue
         for stage in (one, other):
             if stage.name not in read:
@@ -108,18 +111,21 @@ def separate_stages_deal_their_own_samples(plan: Plan) -> Iterator[Diagnostic]:
             )
         )
         if shared:
+            told.add(other.name)
+            free = next(seed for seed in count(other.seed + 1) if seed not in taken)
+            taken.add(free)
             yield Diagnostic(
                 "separate-stages-deal-their-own-samples",
                 f"stages `{one.name}` and `{other.name}` run beside each other and read the same "
                 f"documents of {', '.join(f'`{name}`' for name in shared)}",
                 plan.place(f"stages.{other.name}"),
-                f"say `seed: {other.seed + 1}` in `{other.name}`",
+                f"say `seed: {free}` in `{other.name}`",
                 related=related_place(plan, "the other stage", f"stages.{one.name}"),
             )
 
 
-def beside(plan: Plan) -> list[tuple[Stage, Stage]]:
-    """Return the pairs of stages that may not read the same documents, in their order.
+def beside(plan: Plan) -> Iterator[tuple[Stage, Stage]]:
+    """Go through the pairs of stages that may not read the same documents, by the later one.
 
     Neither is the other's ancestor, and both are of the main line, or something comes of both. The
     ancestors of a stage are the bits of a number: a chain of thousands has no such pair.
@@ -133,18 +139,14 @@ def beside(plan: Plan) -> list[tuple[Stage, Stage]]:
         above[later.name] = 0
         for name in names:
             above[later.name] |= above[name] | bit[name]
-    pairs: list[tuple[int, int]] = []
-    for index, stage in enumerate(plan.stages):
-        others = (bit[stage.name] - 1) & ~above[stage.name]
+    for index, other in enumerate(plan.stages):
+        others = (bit[other.name] - 1) & ~above[other.name]
         while others:
             lowest = others & -others
-            pairs.append((lowest.bit_length() - 1, index))
+            one = plan.stages[lowest.bit_length() - 1]
+            if one.status == other.status == "main" or _meet(above, lowest | bit[other.name]):
+                yield one, other
             others ^= lowest
-    return [
-        (one, other)
-        for one, other in ((plan.stages[i], plan.stages[j]) for i, j in sorted(pairs))
-        if one.status == other.status == "main" or _meet(above, bit[one.name] | bit[other.name])
-    ]
 
 
 def _meet(above: Mapping[str, int], both: int) -> bool:
