@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from curriculum.allowances import Silenced
-from curriculum.errors import Diagnostic, Severity, Span
+from curriculum.errors import Diagnostic, Severity, Span, text_lines
 from curriculum.told_once import told_once
 
 MAX_BYTES = 1 << 20  # of a file that an excerpt is taken from: what a plan may hold
@@ -52,7 +52,7 @@ def text_of(
     What several stages have in common is told once. `known` are texts by the names of their files,
     which are then not read.
     """
-    texts = {file: _yaml_lines(text) for file, text in (known or {}).items()}
+    texts = {file: tuple(text_lines(text)) for file, text in (known or {}).items()}
     lines = (line for finding in told_once(findings) for line in _lines(finding, colour, texts))
     return "".join(f"{line}\n" for line in lines)
 
@@ -177,19 +177,12 @@ def _excerpt(span: Span, texts: dict[str, tuple[str, ...]]) -> Iterator[tuple[st
 def source_lines(file: str) -> tuple[str, ...]:
     """Return the lines of a file, or of a `--set` text; none where it cannot be read."""
     if file.startswith(_SETTING):
-        return _yaml_lines(file.removeprefix(_SETTING))
+        return tuple(text_lines(file.removeprefix(_SETTING)))
     try:
         with Path(file).open("rb") as opened:
-            return _yaml_lines(opened.read(MAX_BYTES).decode("utf-8-sig", "replace"))
+            return tuple(text_lines(opened.read(MAX_BYTES).decode("utf-8-sig", "replace")))
     except (OSError, ValueError):
         return ()
-
-
-def _yaml_lines(text: str) -> tuple[str, ...]:
-    """Split where YAML does, and not at form feeds."""
-    for mark in ("\r\n", "\r", "\x85", "\u2028", "\u2029"):
-        text = text.replace(mark, "\n")
-    return tuple(text.split("\n"))
 
 
 def _is_plain(char: str) -> bool:

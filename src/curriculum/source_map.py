@@ -6,7 +6,15 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from curriculum.errors import CurriculumError, Diagnostic, FindingsError, Fix, Span, did_you_mean
+from curriculum.errors import (
+    CurriculumError,
+    Diagnostic,
+    FindingsError,
+    Fix,
+    Span,
+    did_you_mean,
+    text_lines,
+)
 from curriculum.nodes import Key, Map, Node, Scalar, Seq
 
 MAX_BYTES = 1 << 20
@@ -122,6 +130,7 @@ class _Reader:
     def __init__(self, file: str) -> None:
         self.file = file
         self.text = ""
+        self.lines: list[str] = []  # of the text, once somebody looks at them
         self.problems: list[Diagnostic] = []
 
     def problem(self, rule: str, message: str, span: Span, help: str | None = None) -> None:
@@ -219,7 +228,8 @@ class _Reader:
         if not key.text[:1].isdigit() or not isinstance(value, Scalar) or value.text:
             return False
         start, end = before.span, key.span
-        whole = self.text.split("\n")[start.line - 1][start.column - 1 : end.end_column - 1]
+        self.lines = self.lines or text_lines(self.text)
+        whole = self.lines[start.line - 1][start.column - 1 : end.end_column - 1]
         if start.line != end.line or not re.fullmatch(r"[0-9]+(,[0-9]+)+ ?[A-Za-z%]{0,10}", whole):
             return False
         from curriculum.meant import without_commas  # only mistakes need it

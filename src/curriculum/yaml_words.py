@@ -7,6 +7,8 @@ around that place is looked at again for what was most likely done.
 import re
 from typing import NamedTuple
 
+from curriculum.errors import text_lines
+
 Place = tuple[int, int]
 """A line and a column, from 0."""
 
@@ -39,7 +41,7 @@ def mistake_of(text: str, stop: Stop) -> Mistake:
     >>> mistake_of("a: [1, 2", Stop((0, 8), "no end", "while parsing a flow sequence", (0, 3)))
     Mistake(place=(0, 3), message='this `[` is not closed', help='write `]` where it ends')
     """
-    lines = text.split("\n")
+    lines = text_lines(text)
     line, column = stop.at
     rest = _line(lines, line)[column:]
     begin = stop.begin or stop.at

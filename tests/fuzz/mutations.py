@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 from random import Random
 
+from curriculum.check.advice import ADVICE
+from curriculum.check.rules import RULES
 from fuzz.corpus import (
     NUMBERS,
     UNITS,
@@ -374,8 +376,22 @@ def line_ends_changed(chance: Random, text: str) -> str:
     return text.replace("\n", chance.choice(("\r\n", "\r", "\x85", "\u2028", "\n\n", " \n", "\t\n")))
 
 
+def something_allowed(chance: Random, text: str) -> str:
+    """Write a comment that silences a rule, or does not."""
+    rule = chance.choice((*(r.code for r in (*RULES, *ADVICE)), "rule", "", "seed"))
+    reason = chance.choice((" it is so", " it is so", "", " \x1b[31m", ": #"))
+    lines = text.split("\n")
+    at = chance.randrange(len(lines))
+    comment = f"# curriculum: allow {rule}{reason}"
+    if chance.random() < 0.5:
+        lines[at] += f"  {comment}"
+    else:
+        lines.insert(at, " " * chance.choice((0, 2, 4)) + comment)
+    return "\n".join(lines)
+
+
 TextMutation = Callable[[Random, str], str]
 OF_TEXTS: tuple[TextMutation, ...] = (
     characters_changed, characters_changed, text_cut, words_swapped, words_swapped, word_replaced,
-    word_replaced, word_replaced, lines_moved, lines_moved, lines_moved, line_ends_changed,
+    word_replaced, word_replaced, lines_moved, lines_moved, lines_moved, line_ends_changed, something_allowed,
 )  # fmt: skip

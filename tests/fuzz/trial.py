@@ -9,8 +9,10 @@ from random import Random
 from types import FrameType
 
 from curriculum.check.properties import broken_properties
+from curriculum.check.proofs import PROVED
 from curriculum.check.step_properties import CHAIN, STEP, Point
 from curriculum.cli.at import values_at
+from curriculum.cli.fix import mended
 from curriculum.cli.load import load
 from curriculum.cli.plan_json import plan_json
 from curriculum.compile import Compiled
@@ -58,8 +60,9 @@ def hold(example: Example, folder: Path, is_thorough: bool) -> str:
     with bounded(MOST_CPU_S):
         if is_thorough:
             _laid_out(path)
+            _mended(path)
         try:
-            compiled = load(path, list(example.settings))
+            compiled = load(path, list(example.settings), advises=is_thorough)
         except FindingsError as error:
             _told(error.diagnostics)
             return "refused"
@@ -106,6 +109,8 @@ def _asked(plan: Plan, chance: Random) -> None:
             for prop in STEP:
                 wrong = prop(Point(stage, step, 0))
                 assert wrong is None, f"{prop.__name__}: {wrong}"
+        for proof in PROVED:
+            assert proof(stage) is None, f"{proof.__name__}: {proof(stage)}"
     for check in CHAIN:
         assert not list(check(plan)), check.__name__
 
@@ -126,3 +131,14 @@ def _laid_out(path: Path) -> None:
         _told(error.diagnostics)
     except CurriculumError as error:
         assert "report it" not in str(error), str(error)
+
+
+def _mended(path: Path) -> None:
+    """Make the safe edits, as `check --fix` does; a second time nothing is left to do."""
+    found = mended(path)
+    if found is not None and found.done:
+        beside = path.with_name("mended.yaml")
+        beside.write_bytes(found.new.encode("utf-8"))
+        again = mended(beside)
+        assert again is not None, "mended, it cannot be read"
+        assert not again.done, f"mended twice: {again.done[0]}"

@@ -52,9 +52,10 @@ def broken_properties(
         drawn = points(plan)
         # Drawing a point takes as long as most properties: all are asked at the same points, and
         # only where one does not hold, a small counterexample is looked for of each.
-        if _falsified(_all_hold, drawn, max_examples, seed) is not None:
+        first = _falsified(_all_hold, drawn, max_examples, seed)
+        if first is not None:
             for prop in STEP:
-                failed = _falsified(prop, drawn, max_examples, seed)
+                failed = _falsified(prop, drawn, max_examples, seed) or _at(prop, first.point)
                 if failed is not None:
                     point = failed.point
                     found.append(_diagnostic(plan, prop, point.stage, point.step, failed.message))
@@ -63,6 +64,11 @@ def broken_properties(
 
 def _all_hold(point: Point) -> str | None:
     return next((wrong for prop in STEP if (wrong := prop(point)) is not None), None)
+
+
+def _at(prop: StepProperty, point: Point) -> Counterexample | None:
+    message = prop(point)
+    return None if message is None else Counterexample(point, message)
 
 
 def _of_chain(plan: Plan, prop: ChainProperty) -> Iterator[Diagnostic]:
