@@ -176,7 +176,7 @@ def test_a_size_that_a_preset_lacks_is_named_where_one_is_near(field: str, hint:
 
 def test_a_preset_that_is_not_there_is_told_with_its_family_and_the_way_without_one() -> None:
     found = told("moonlight-proxy", "qwenlong-l1-32b")
-    assert "unknown preset 'qwenlong-l1-32b': there are qwen2.5-0.5b, " in found
+    assert "unknown preset `qwenlong-l1-32b`; there are qwen2.5-0.5b, " in found
     assert "olmo" not in found
     assert "qwen2.5-vl" not in found, "a ViT and a projector are no LLMs"
     assert "or say what is known of it: {kind: llm, params: 8B}" in found

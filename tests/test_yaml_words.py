@@ -194,6 +194,22 @@ def test_a_key_that_is_a_number_is_no_number_with_commas() -> None:
     assert [key.text for key, _ in read_text(text, "x.yaml").entries] == ["a", "000"]
 
 
+def test_lines_are_counted_where_yaml_breaks_them() -> None:
+    """Found by the fuzzer: a number with commas behind line breaks that few editors know."""
+    for mark in ("\x85", "\u2028", "\r"):
+        (finding,) = compile_text(
+            small(("{base: 10_000}", "{base: 10,000}")).replace("\n", mark)
+        ).findings
+        assert str(finding.span) == "plan.yaml:25:24"
+
+
+def test_a_second_colon_in_the_first_line_is_told_there() -> None:
+    found = compile_text("e30, to: 4608, shape: linear").findings
+    assert [(str(f.span), f.message) for f in found] == [
+        ("plan.yaml:1:21", "this line holds a second `:`")
+    ]
+
+
 def test_what_nobody_thought_of_is_told_in_the_words_of_the_parser() -> None:
     found = mistake_of("a", Stop((0, 0), "odd", "while scanning"))
     assert found == ((0, 0), "this is no YAML: while scanning, odd", None)

@@ -18,6 +18,7 @@ from curriculum.compile_draft import draft_stage
 from curriculum.compile_order import ordered
 from curriculum.compile_parts import compile_modules, compile_sources, unused_names
 from curriculum.compile_provenance import provenance_of
+from curriculum.compile_scales import with_scales
 from curriculum.compile_stage import finish_stage
 from curriculum.compile_state import Draft, Outside, State
 from curriculum.compile_unfinished import check_unfinished
@@ -103,6 +104,7 @@ def _compile(text: PlanText) -> Compiled:
         _check_unfinished(state, name)
     claims = compile_claims(state)
     findings = _each_once([*state.problems, *state.notes])
+    findings = with_scales(findings, text.root, state.here)
     if any(f.severity is Severity.ERROR for f in findings):
         return Compiled(None, findings)
     plan = Plan(
@@ -154,9 +156,12 @@ def _places(root: Map) -> dict[str, Span]:
 def _each_once(problems: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
     """Return each problem once, the worst first, in the order of places."""
     told = {problem.span for problem in problems if problem.rule == "unknown-key"}
+    twice = [p.span for p in problems if p.rule == "duplicate-key" and p.span]
     unique: dict[object, Diagnostic] = {}
     for problem in problems:
         is_empty = problem.rule == "empty-value"
-        if not (is_empty and problem.span in told):
+        # What is wrong with a mapping may come of the key in it that stands twice.
+        follows = problem.span and any(map(problem.span.holds, twice))
+        if not (follows or (is_empty and problem.span in told)):
             unique.setdefault((problem.rule, problem.span) if is_empty else problem, problem)
     return in_order(unique.values())

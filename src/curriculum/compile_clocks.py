@@ -39,7 +39,7 @@ def check_schedule(state: State, name: Word) -> None:
             "unknown-schedule",
             f"there is no schedule `{name.text}`",
             name.span,
-            _way_to_ride(name.text, list(state.spec.schedules)),
+            _way_to_ride(name.text, state.declared("schedules")),
         )
 
 

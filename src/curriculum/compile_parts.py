@@ -5,7 +5,7 @@ from dataclasses import replace
 from math import floor
 
 from curriculum.compile_state import State
-from curriculum.errors import Span, did_you_mean
+from curriculum.errors import Span, ValueProblem, did_you_mean
 from curriculum.models.presets import counted_shape, shape_of
 from curriculum.models.shapes import KINDS, Shape
 from curriculum.nodes import Map, Scalar, walk
@@ -28,7 +28,8 @@ def compile_modules(state: State) -> dict[str, Module]:
         try:
             modules[name] = Module(name, preset, _shape(spec))
         except ValueError as error:
-            state.report("module-shape", str(error), _place_of(state, spec, str(error)))
+            way_out = error.help if isinstance(error, ValueProblem) else None
+            state.report("module-shape", str(error), _place_of(state, spec, str(error)), way_out)
     kinds: dict[str, str] = {}
     for name, module in modules.items():
         if (other := kinds.setdefault(module.shape.kind, name)) != name:

@@ -4,7 +4,7 @@ from fractions import Fraction
 from math import ceil
 
 from curriculum.compile_state import Draft, Kept, State
-from curriculum.errors import did_you_mean, nearest
+from curriculum.errors import Related, did_you_mean, nearest
 from curriculum.nodes import UNSCALED
 from curriculum.short_forms import short_length
 from curriculum.spec import Point, Quantity, StageSpec, points_of
@@ -83,6 +83,7 @@ def mark_step(state: State, point: Point) -> int | None:
             f"({count_in_words(draft.budget.tokens)} tokens, {draft.steps:,} steps)",
             point.span,
             _sequences_meant(draft, point) or f"`{point.stage}` alone means its end",
+            (Related("its budget", budget[1].span),) if (budget := draft.spec.budget) else (),
         )
         return None
     return step

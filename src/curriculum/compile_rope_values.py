@@ -138,7 +138,7 @@ def rope_changed(
         return name, None if spec is None else rope_said(state, draft, name, spec)
     module = module_of(name)
     if name not in known and (module not in known or not _is_part(state, draft, name)):
-        _report_unreached(state, key)
+        report_unreached(state, key)
         return None
     rope = known.get(name, known.get(module))
     if rope is None:
@@ -158,7 +158,7 @@ def rope_changed(
             said = read_scaling_value(reader, word, node)
             value = None if said is None else _value(state, said)
             return name, None if value is None else _with(state, rope, word, value, key.span)
-    _report_unreached(state, key)
+    report_unreached(state, key)
     return None
 
 
@@ -171,7 +171,8 @@ def _with(state: State, rope: Rope, word: str, value: object, span: Span) -> Rop
     return None if made is None else replace(rope, scaling=made)
 
 
-def _report_unreached(state: State, key: Key) -> None:
+def report_unreached(state: State, key: Key) -> None:
+    """Tell of a dotted key below `rope` that names nothing."""
     message = f"`{key.text}` reaches nothing that is kept"
     state.report("dotted-key", message, key.span, EXAMPLE)
 

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 from curriculum.compile_state import Draft, State
 from curriculum.curve import ClockUnit
-from curriculum.errors import Span
+from curriculum.errors import Related, Span
 from curriculum.mixture import Node, exact_sum
 from curriculum.spec import CurveSpec, MixSpec, Number
 from curriculum.units import decimal_words
@@ -96,14 +96,23 @@ def check_sum(
             f"{name} {decimal_words(x)}" for name, x in list(said.items())[:MAX_WORDS]
         )
         more = f" and {len(said) - MAX_WORDS} more" if len(said) > MAX_WORDS else ""
+        changed = _said_elsewhere(spec, span)
+        related = (Related("the mixture", span), *(Related("and this ratio", s) for s in changed))
         state.report(
             "siblings-sum",
             f"the shares of {where} sum to {decimal_words(total)}{at} ({words}{more})",
-            span,
+            changed[0] if changed else span,
             "make them sum to 1, let one say `rest`, or say `normalize: true`",
+            (related[0], *related[2:]) if changed else (),
         )
         return False
     return True
+
+
+def _said_elsewhere(spec: MixSpec | None, span: Span) -> list[Span]:
+    """Return the ratios that overlays and `--set` put into a mixture of another file."""
+    ratios = [node.ratio for node in spec.nodes if node.ratio is not None] if spec else []
+    return [ratio.span for ratio in ratios if ratio.span.file != span.file]
 
 
 def constant_ratio(curve: CurveSpec) -> Fraction | None:

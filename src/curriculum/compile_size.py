@@ -75,10 +75,10 @@ def binary_words(count: int) -> str:
 def _whole(state: State, said: Quantity, factor: Fraction, what: str) -> int | None:
     value = said.amount.value * factor
     if value >= LARGEST:
+        state.became(said, rounded_in_words(int(value)))
         state.report(
             "wrong-value",
-            f"{said.amount} through the scale are {rounded_in_words(int(value))} {what}, more than "
-            "a plan can count (below 1e18)",
+            f"{rounded_in_words(int(value))} {what} are more than a plan can count (below 1e18)",
             said.span,
             "scale by less",
         )

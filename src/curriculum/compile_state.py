@@ -108,6 +108,12 @@ class State:
             return node.key(name) is not None or name in getattr(self.spec, section)
         return node is not None or is_misspelt(self.spec.root, section)
 
+    def declared(self, section: str) -> list[str]:
+        """Return the names that the text declares, also those that could not be read."""
+        node = self.spec.root.get(section)
+        said = [key.text for key, _ in node.entries] if isinstance(node, Map) else []
+        return list(dict.fromkeys([*getattr(self.spec, section), *said]))
+
     def draft_below(self, stage: str, scale: Scale) -> Draft | None:
         """Return a stage as it stands below a scale; None where there is none."""
         drafts = self.below(scale.depth).drafts

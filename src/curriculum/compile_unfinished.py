@@ -5,7 +5,9 @@ from curriculum.compile_init import report_unsaid
 from curriculum.compile_merge import is_composing
 from curriculum.compile_mixture import check_unfinished as check_mixture
 from curriculum.compile_optimizer import optimizer_named
+from curriculum.compile_rope_values import report_unreached
 from curriculum.compile_state import State
+from curriculum.errors import did_you_mean
 from curriculum.nodes import Node
 from curriculum.spec import Point, StageSpec
 from curriculum.spec_curve import read_curve, read_ride
@@ -13,7 +15,7 @@ from curriculum.spec_loss import read_term
 from curriculum.spec_mixture import read_ratio
 from curriculum.spec_reader import SpecReader, meant_keys
 from curriculum.spec_rope import check_rope_below
-from curriculum.words import STAGE
+from curriculum.words import ROPE, STAGE
 
 
 def check_unfinished(state: State, name: str) -> None:
@@ -26,8 +28,11 @@ def check_unfinished(state: State, name: str) -> None:
             check_schedule(state, ride.schedule)
     if spec.optimizer is not None:
         optimizer_named(state, spec.optimizer)
-    for dotted, _, node in spec.dotted:
+    for dotted, key, node in spec.dotted:
+        if dotted[0] == "rope" and len(dotted) > 2 and dotted[2] not in ROPE:
+            report_unreached(state, key)
         _check_value(state, dotted, node)
+    _check_names(state, spec)
     _check_batch(state, spec)
     in_a_ring = any(problem.rule == "cycle" for problem in state.problems)
     is_silent = not spec.said.intersection(("carry", "extends"))
@@ -35,6 +40,26 @@ def check_unfinished(state: State, name: str) -> None:
     says_nothing_of_state = is_silent and not is_composing(spec)
     if not in_a_ring and says_nothing_of_state and (stateful := _stateful(state, spec)):
         report_unsaid(state, spec, stateful)
+
+
+def _check_names(state: State, spec: StageSpec) -> None:
+    """Tell of modules and stages that the plan does not have, where nobody told of them yet."""
+    told = {problem.span for problem in state.problems}
+    modules = list(state.spec.modules)
+    words = [(word, modules) for word in spec.train or ()]
+    words += [(word, [*modules, "all", "none"]) for word in spec.carry or ()]
+    for word, known in words:
+        name = word.text.partition("/")[0]
+        is_there = name in known or name in (spec.init or ()) or state.is_declared("modules", name)
+        if not is_there and word.span not in told and name not in ("true", "false"):
+            what = f"there is no module `{name}`"
+            state.report("unknown-module", what, word.span, did_you_mean(name, known))
+    keep, parents = spec.keep, [point.stage for point in spec.points()]
+    is_told = keep is None or keep.span in told or keep.stage in parents
+    if keep and not is_told and not state.is_declared("stages", keep.stage):
+        what = f"there is no stage `{keep.stage}` to keep"
+        way_out = did_you_mean(keep.stage, list(state.spec.stages))
+        state.report("keep-ancestor", what, keep.span, way_out)
 
 
 def _check_batch(state: State, spec: StageSpec) -> None:

@@ -35,6 +35,15 @@ class Span(NamedTuple):
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
 
+    def holds(self, other: "Span") -> bool:
+        """Say whether another place lies within this one, and is not all of it.
+
+        >>> Span("x.yaml", 3, 8, 5, 2).holds(Span("x.yaml", 4, 9, 4, 12))
+        True
+        """
+        starts = self.file == other.file and self[1:3] <= other[1:3]
+        return starts and other[3:] <= self[3:] and self != other
+
     def part(self, text: str, start: int, end: int) -> "Span":
         """Return the place of a part of the text that stands here, bare or in quotation marks.
 

@@ -67,9 +67,15 @@ def read_plan_text(path: Path, settings: Sequence[str] = (), text: str | None = 
     lower: list[Map] = []
     allows: list[Allow] = []
     own, others = sorted_settings(settings)
-    root = _read(path, (), problems, lower, allows, own, text)
+    try:
+        root = _read(path, (), problems, lower, allows, own, text)
+    except FindingsError as error:
+        raise FindingsError((*problems, *error.diagnostics)) from None
     for setting in others:
-        root = with_setting(root, setting, problems)
+        try:
+            root = with_setting(root, setting, problems)
+        except FindingsError as error:
+            problems += error.diagnostics
     whole = _stages_extended(root, problems, tuple(reversed(lower)))
     return whole._replace(allows=tuple(allows))
 
@@ -77,7 +83,7 @@ def read_plan_text(path: Path, settings: Sequence[str] = (), text: str | None = 
 def merged_text(text: str, file: str) -> PlanText:
     """Put a plan text together that extends no file; `file` is the name that spans carry."""
     problems: list[Diagnostic] = []
-    root = read_text(text, file)
+    root = read_text(text, file, problems)
     if (below := root.get("extends")) is not None:
         raise _stop("extends", "a text without a file extends nothing", below.span)
     whole = _stages_extended(_rooted(root, problems, file), problems)
@@ -121,7 +127,7 @@ def _read(
     """
     if text is None:
         text = text_in(bytes_of(path), str(path))
-    root = with_scale_set(read_text(text, str(path)), settings, problems)
+    root = with_scale_set(read_text(text, str(path), problems), settings, problems)
     allows += _allows_of(text, str(path), is_below=bool(above))
     below = root.get("extends")
     if below is None:

@@ -26,7 +26,7 @@ def scale_of(node: Node) -> Scale:
     if problems:
         raise FindingsError(tuple(problems))
     one = Fraction(1)
-    return Scale(factors.get("tokens", one), factors.get("seqs", one), factors.get("seq_len", one))
+    return Scale(*(factors.get(name, one) for name in SCALE), places=(node.span,))
 
 
 def _factor(name: str, node: Node) -> Fraction:

@@ -4,7 +4,7 @@ Nothing is read into numbers here. A scalar carries the scale of the proxy that 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple, TypeGuard
 
@@ -19,6 +19,7 @@ class Scale:
     seqs: Fraction = Fraction(1)
     seq_len: Fraction = Fraction(1)
     depth: int = 0  # how many scales these are: the values stand in the plan below the last
+    places: tuple[Span, ...] = field(default=(), compare=False)  # where these are said
 
     def __mul__(self, other: "Scale") -> "Scale":
         return Scale(
@@ -26,6 +27,7 @@ class Scale:
             self.seqs * other.seqs,
             self.seq_len * other.seq_len,
             self.depth + other.depth,
+            self.places + other.places,
         )
 
 

@@ -105,8 +105,12 @@ def scan(text: str) -> tuple[Token, ...]:
     return tuple(found)
 
 
-def read_text(text: str, file: str) -> Map:
-    """Read a plan from a text; `file` is the name that spans carry."""
+def read_text(text: str, file: str, problems: list[Diagnostic] | None = None) -> Map:
+    """Read a plan from a text; `file` is the name that spans carry.
+
+    With `problems` these get what is wrong and hides nothing else: a key that stands twice, a
+    number with commas, an unknown tag. All else is raised, as a `FindingsError`.
+    """
     reader = _Reader(file)
     root = reader.read(text)
     if root is None:
@@ -117,9 +121,12 @@ def read_text(text: str, file: str) -> Map:
         way_out = "begin with `plan: NAME`"
         if isinstance(root, Scalar) and ":" in root.text:
             way_out = "write a space after `:`"
+        reader.hides_something = True
         reader.problem("not-a-mapping", "a plan is a mapping", root.span, way_out)
-    if reader.problems:
+    if reader.problems and (problems is None or reader.hides_something):
         raise FindingsError(tuple(reader.problems))
+    if problems is not None:
+        problems += reader.problems
     assert isinstance(root, Map)
     return root
 
@@ -132,6 +139,7 @@ class _Reader:
         self.text = ""
         self.lines: list[str] = []  # of the text, once somebody looks at them
         self.problems: list[Diagnostic] = []
+        self.hides_something = False  # a value that is not known as yet would be missed below
 
     def problem(self, rule: str, message: str, span: Span, help: str | None = None) -> None:
         self.problems.append(Diagnostic(rule, message, span, help))
@@ -178,6 +186,7 @@ class _Reader:
             self.problem("too-deep", f"more than {MAX_DEPTH} levels deep", span)
             raise FindingsError(tuple(self.problems))
         if isinstance(event, yaml.AliasEvent):
+            self.hides_something = True
             self.problem(
                 "no-alias",
                 "aliases are not part of the language",
@@ -206,11 +215,14 @@ class _Reader:
             node = self._node(loader, event, depth + 1)
             value = self._node(loader, loader.get_event(), depth + 1)
             if not isinstance(node, Scalar):
+                self.hides_something = True
                 self.problem("plain-key", "a key is one word", node.span)
                 continue
-            is_number = bool(entries) and entries[-1][0].text != "because"
-            if is_number and self._is_cut_number(entries[-1][1], node, value):
-                continue
+            if entries and entries[-1][0].text != "because":
+                number = self._cut_number(entries[-1][1], node, value)
+                if number is not None:
+                    entries[-1] = (entries[-1][0], number)
+                    continue
             if node.text in seen:
                 self.problem(
                     "duplicate-key",
@@ -223,15 +235,15 @@ class _Reader:
             entries.append((Key(node.text, node.span), value))
         return Map(tuple(entries), self._until(span, event), tag)
 
-    def _is_cut_number(self, before: Node, key: Scalar, value: Node) -> bool:
-        """Note `{base: 8,000,000}`: a number with commas, of which YAML makes more entries."""
+    def _cut_number(self, before: Node, key: Scalar, value: Node) -> Scalar | None:
+        """Note `{base: 8,000,000}`, of which YAML makes more entries; return what was meant."""
         if not key.text[:1].isdigit() or not isinstance(value, Scalar) or value.text:
-            return False
+            return None
         start, end = before.span, key.span
         self.lines = self.lines or text_lines(self.text)
         whole = self.lines[start.line - 1][start.column - 1 : end.end_column - 1]
         if start.line != end.line or not re.fullmatch(r"[0-9]+(,[0-9]+)+ ?[A-Za-z%]{0,10}", whole):
-            return False
+            return None
         from curriculum.meant import without_commas  # only mistakes need it
 
         self.problems = [p for p in self.problems if p.span is None or p.span[:3] != start[:3]]
@@ -239,7 +251,7 @@ class _Reader:
         number = without_commas(whole)
         what, fix = f"`{whole}` is cut up at its commas", Fix(span, number)
         self.problems.append(Diagnostic("wrong-value", what, span, f"write {number}", fix=fix))
-        return True
+        return Scalar(number, span, before.tag)
 
     def _tag(self, event: Any, span: Span) -> str | None:
         if event.tag is None or event.tag == "!":
@@ -247,6 +259,8 @@ class _Reader:
         name = event.tag.removeprefix("!")
         if name in TAGS:
             return str(name)
+        if not isinstance(event, yaml.ScalarEvent):
+            self.hides_something = True  # such a tag may stand for anything
         self.problem(
             "unknown-tag",
             f"`{event.tag}` is not a tag of the language",

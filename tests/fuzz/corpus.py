@@ -132,7 +132,9 @@ def _drawn(chance: Random, schema: Json, depth: int) -> Tree:
     for several in ("anyOf", "oneOf"):
         if several in schema:
             forms = schema[several]
-            return _drawn(chance, forms[0] if chance.random() < 0.3 else chance.choice(forms), depth)
+            return _drawn(
+                chance, forms[0] if chance.random() < 0.3 else chance.choice(forms), depth
+            )
     if "const" in schema:
         return Leaf(str(schema["const"]))
     if "enum" in schema:

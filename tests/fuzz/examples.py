@@ -1,4 +1,4 @@
-"""One example of the fuzzer: a plan file, and what `--set` says above it, from a seed and a number"""
+"""One example of the fuzzer: a plan file and what `--set` says above it, by seed and number"""
 
 import json
 from pathlib import Path
@@ -41,7 +41,9 @@ def settings_of(path: Path) -> Path:
 def example(seed: int, number: int) -> Example:
     """Make an example: the same one for the same seed and number on any machine."""
     chance = Random(f"{seed}/{number}")
-    match chance.choices(("tree", "text", "settings", "overlay", "garbage"), (44, 26, 12, 12, 6))[0]:
+    match chance.choices(("tree", "text", "settings", "overlay", "garbage"), (44, 26, 12, 12, 6))[
+        0
+    ]:
         case "tree":
             return Example(_bytes(_mutated(chance, any_tree(chance))))
         case "text":

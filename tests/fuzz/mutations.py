@@ -373,7 +373,9 @@ def lines_moved(chance: Random, text: str) -> str:
 
 
 def line_ends_changed(chance: Random, text: str) -> str:
-    return text.replace("\n", chance.choice(("\r\n", "\r", "\x85", "\u2028", "\n\n", " \n", "\t\n")))
+    return text.replace(
+        "\n", chance.choice(("\r\n", "\r", "\x85", "\u2028", "\n\n", " \n", "\t\n"))
+    )
 
 
 def something_allowed(chance: Random, text: str) -> str:
@@ -393,5 +395,6 @@ def something_allowed(chance: Random, text: str) -> str:
 TextMutation = Callable[[Random, str], str]
 OF_TEXTS: tuple[TextMutation, ...] = (
     characters_changed, characters_changed, text_cut, words_swapped, words_swapped, word_replaced,
-    word_replaced, word_replaced, lines_moved, lines_moved, lines_moved, line_ends_changed, something_allowed,
+    word_replaced, word_replaced, lines_moved, lines_moved, lines_moved, line_ends_changed,
+    something_allowed,
 )  # fmt: skip

@@ -1,6 +1,6 @@
 """Every file that the fuzzer once found wanting, again
 
-`found/NAME.yaml` is the file as it was made smaller; `found/NAME.settings.json` is what `--set` said.
+`found/NAME.yaml` is the file as it was made smaller; `NAME.settings.json` is what `--set` said.
 """
 
 import shutil

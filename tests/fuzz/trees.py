@@ -135,7 +135,5 @@ def flow(tree: Tree) -> str:
 def _word(text: str) -> str:
     if _BARE.fullmatch(text):
         return text
-    quoted = "".join(
-        c if " " <= c <= "~" and c not in '"\\' else f"\\U{ord(c):08x}" for c in text
-    )
+    quoted = "".join(c if " " <= c <= "~" and c not in '"\\' else f"\\U{ord(c):08x}" for c in text)
     return f'"{quoted}"'

@@ -8,8 +8,8 @@ from pathlib import Path
 from random import Random
 from types import FrameType
 
-from curriculum.check.properties import broken_properties
 from curriculum.check.proofs import PROVED
+from curriculum.check.properties import broken_properties
 from curriculum.check.step_properties import CHAIN, STEP, Point
 from curriculum.cli.at import values_at
 from curriculum.cli.fix import mended
@@ -66,8 +66,8 @@ def hold(example: Example, folder: Path, is_thorough: bool) -> str:
         except FindingsError as error:
             _told(error.diagnostics)
             return "refused"
-        except CurriculumError as error:
-            assert str(error), "an error without a word"
+        except CurriculumError as refused:
+            _require(str(refused), "an error without a word")
             return "refused"
         _told(compiled.findings)
         if compiled.plan is None:
@@ -80,8 +80,12 @@ def hold(example: Example, folder: Path, is_thorough: bool) -> str:
     return "plan"
 
 
+def _require(holds: object, words: str) -> None:
+    assert holds, words
+
+
 def _told(findings: tuple[Diagnostic, ...]) -> None:
-    """Print findings in both forms; each must have words, a place, and none that says: our fault."""
+    """Print findings in both forms; each has a place, and none says that it is our fault."""
     text = text_of(findings)
     assert text or not findings
     json.dumps([finding_json(finding) for finding in findings], allow_nan=False)
@@ -129,8 +133,8 @@ def _laid_out(path: Path) -> None:
         assert tidied(new, str(path)) == new, "laid out twice, it is another text"
     except FindingsError as error:
         _told(error.diagnostics)
-    except CurriculumError as error:
-        assert "report it" not in str(error), str(error)
+    except CurriculumError as refused:
+        _require("report it" not in str(refused), str(refused))
 
 
 def _mended(path: Path) -> None:

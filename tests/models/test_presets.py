@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from curriculum.errors import ValueProblem
 from curriculum.models.counted_shape import USUAL_PARTS, CountedShape
 from curriculum.models.presets import PRESETS, counted_shape, shape_of
 from curriculum.models.shapes import KINDS, DecoderShape, VitShape
@@ -81,8 +82,7 @@ def test_overrides() -> None:
 @pytest.mark.parametrize(
     ("preset", "overrides", "message"),
     [
-        ("moonlit-proxy", {}, "did you mean 'moonlight-proxy'"),
-        ("zzz", {}, "there are moonlight-16b-a3b"),
+        ("moonlit-proxy", {}, "unknown preset `moonlit-proxy`"),
         ("moonvit-proxy", {"hiden": 96}, "no field 'hiden': did you mean 'hidden'"),
         ("moonvit-proxy", {"hidden": "96"}, "hidden is '96': a whole number is needed"),
         ("moonvit-proxy", {"hidden": 96.0}, "hidden is 96.0: a whole number is needed"),
@@ -114,8 +114,7 @@ def test_mistakes_are_told(preset: str, overrides: dict[str, object], message: s
 @pytest.mark.parametrize(
     ("kind", "said", "message"),
     [
-        ("lm", {}, "unknown kind 'lm': did you mean 'llm'"),
-        ("zzz", {}, "there are llm, vit, projector, text_tower, captioner"),
+        ("lm", {}, "unknown kind `lm`"),
         ("llm", {"hidden": 64}, "is known by its `params`: say how many"),
         ("llm", {"params": 1.5}, "params is 1.5: a whole number is needed"),
         ("llm", {"params": 0}, "params is 0: at least 1"),
@@ -159,3 +158,19 @@ def test_no_array_library_is_loaded() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_kind_or_preset_that_is_not_there_comes_with_what_was_meant() -> None:
+    for kind, expected in (
+        ("lm", "did you mean `llm`?"),
+        ("zzz", "there are llm, vit, projector, text_tower, captioner"),
+    ):
+        with pytest.raises(ValueProblem, match="unknown kind") as caught:
+            counted_shape(kind, {})
+        assert caught.value.help == expected
+    with pytest.raises(ValueProblem, match="unknown preset `moonlite-proxy`") as caught:
+        shape_of("moonlite-proxy", {})
+    assert caught.value.help == "did you mean `moonlight-proxy`?"
+    with pytest.raises(ValueProblem) as caught:
+        shape_of("zzz", {})
+    assert str(caught.value.help).startswith("there are moonlight-16b-a3b")

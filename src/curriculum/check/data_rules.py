@@ -139,7 +139,7 @@ def beside(plan: Plan) -> Iterator[tuple[Stage, Stage]]:
         above[later.name] = 0
         for name in names:
             above[later.name] |= above[name] | bit[name]
-    for index, other in enumerate(plan.stages):
+    for other in plan.stages:
         others = (bit[other.name] - 1) & ~above[other.name]
         while others:
             lowest = others & -others

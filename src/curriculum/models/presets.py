@@ -15,7 +15,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from curriculum.errors import nearest
+from curriculum.errors import ValueProblem, nearest
 from curriculum.models.counted_shape import CountedShape, fields_of
 from curriculum.models.dense_shape import DenseDecoderShape
 from curriculum.models.one_gpu import ONE_GPU
@@ -192,7 +192,7 @@ def shape_of(preset: str, overrides: Mapping[str, object], kind: str | None = No
     2
     """
     if preset not in PRESETS:
-        raise ValueError(f"unknown preset {preset!r}: {_preset_hint(preset, kind)}")
+        raise ValueProblem(f"unknown preset `{preset}`", _preset_hint(preset, kind))
     base = PRESETS[preset]
     if isinstance(base, CountedShape):
         known = fields_of(base.kind)
@@ -205,7 +205,7 @@ def _preset_hint(preset: str, kind: str | None) -> str:
     """Name the preset that is written alike, else those of its family, and the way without one."""
     known = [name for name, shape in PRESETS.items() if kind in (None, shape.kind)]
     if near := nearest(preset, known, cutoff=0.8):
-        return f"did you mean {near[0]!r}?"
+        return f"did you mean `{near[0]}`?"
     same = [name for name in known if len(preset) > 3 and name.startswith(preset[:4])]
     one = kind or "llm"
     counts = f"{{kind: {one}, params: {_USUAL[one]}}}"
@@ -222,8 +222,8 @@ def counted_shape(kind: str, said: Mapping[str, object]) -> CountedShape:
     """
     if kind not in KINDS:
         near = nearest(kind, KINDS)
-        hint = f"did you mean {near[0]!r}?" if near else "there are " + ", ".join(KINDS)
-        raise ValueError(f"unknown kind {kind!r}: {hint}")
+        hint = f"did you mean `{near[0]}`?" if near else "there are " + ", ".join(KINDS)
+        raise ValueProblem(f"unknown kind `{kind}`", hint)
     values = _values(f"a {kind} known by counts", CountedShape, fields_of(kind), said)
     if values.get("params") is None:
         raise ValueError(f"a {kind} without a preset is known by its `params`: say how many")
