@@ -26,7 +26,8 @@ def scale_of(node: Node) -> Scale:
     if problems:
         raise FindingsError(tuple(problems))
     one = Fraction(1)
-    return Scale(*(factors.get(name, one) for name in SCALE), places=(node.span,))
+    tokens, seqs, seq_len = (factors.get(name, one) for name in SCALE)
+    return Scale(tokens, seqs, seq_len, places=(node.span,))
 
 
 def _factor(name: str, node: Node) -> Fraction:
