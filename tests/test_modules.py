@@ -64,7 +64,7 @@ def test_counts_take_suffixes_and_are_a_shape() -> None:
         ("{kind: llm, params: 1B, merge: 2}", "module-shape", "has no field 'merge'"),
         ("{kind: llm, params: 1B, active_params: 2B}", "module-shape", "is more than params"),
         ("{preset: dense-proxy, num_kv_heads: 3}", "module-shape", "does not divide num_heads 4"),
-        ("{preset: smolm2-1.7b}", "module-shape", "did you mean 'smollm2-1.7b'"),
+        ("{preset: smolm2-1.7b}", "module-shape", "unknown preset `smolm2-1.7b`"),
         ("{kind: llm, params: 8B, top_k: 2}", "module-shape", "say `num_experts` too"),
         ("{kind: llm, params: 8B, num_experts: 2, top_k: 4}", "module-shape", "is more than num_"),
         ("{preset: mixtral-8x7b, top_k: 9}", "module-shape", "is more than num_experts 8"),

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from curriculum.batch import Batch, BatchPiece
+from curriculum.check import properties
 from curriculum.check.properties import broken_properties
 from curriculum.check.rules import broken_rules
-from curriculum.check.step_properties import CHAIN, STEP
+from curriculum.check.step_properties import CHAIN, STEP, Point
 from curriculum.compile import compile_file, compile_text
 from curriculum.curve import Curve, Piece
 from curriculum.errors import Severity
@@ -104,6 +105,25 @@ def test_a_rate_that_turns_back() -> None:
     found = broken_properties(with_second(plan, stage))
     message = next(f.message for f in found if f.rule == "rates-run-smoothly")
     assert message.startswith("stage `second`, step 0 (at 0 tokens): the LR of `llm` ")
+
+
+def test_what_fails_beside_others_is_told_also_where_it_is_not_found_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All properties are asked at the same points first: what fails there is never lost."""
+
+    def fails(point: Point) -> str | None:
+        return "it fails here" if point.step == 7 else None
+
+    monkeypatch.setattr(properties, "STEP", (fails,))
+    monkeypatch.setattr(
+        properties, "_falsified", lambda prop, *more: None if prop is fails else first
+    )
+    stage = small_plan().stages[1]
+    first = properties.Counterexample(Point(stage, 7, 0), "it fails here")
+    (finding,) = broken_properties(small_plan())
+    assert finding.rule == "fails"
+    assert "stage `second`, step 7 " in finding.message
 
 
 def test_a_clock_that_does_not_go_on() -> None:
