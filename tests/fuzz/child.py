@@ -26,10 +26,6 @@ def main(seed: int, first: int, count: int, folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
     counts: dict[str, int] = {}
     for number in range(first, first + count):
-        # Where a signal is not heeded, inside one call of C, the system ends the process.
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        end = int(used.ru_utime + used.ru_stime) + MOST_CPU_S + 5
-        resource.setrlimit(resource.RLIMIT_CPU, (end, resource.RLIM_INFINITY))
         made = example(seed, number)
         made.write(folder / "in-hand.yaml")
         came, words = tried(made, folder, number % THOROUGH == 0)
@@ -46,6 +42,10 @@ def tried(made: Example, folder: Path, is_thorough: bool) -> tuple[str, str]:
 
     Of failures the first word is where they come from: two with the same one are the same mistake.
     """
+    # Where a signal is not heeded, inside one call of C, the system ends the process.
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    end = int(used.ru_utime + used.ru_stime) + MOST_CPU_S + 5
+    resource.setrlimit(resource.RLIMIT_CPU, (end, resource.RLIM_INFINITY))
     try:
         return hold(made, folder, is_thorough), ""
     except (Exception, TooLong) as error:

@@ -4,6 +4,7 @@ import json
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from random import Random
 from types import FrameType
@@ -15,14 +16,18 @@ from curriculum.cli.at import values_at
 from curriculum.cli.fix import mended
 from curriculum.cli.load import load
 from curriculum.cli.plan_json import plan_json
-from curriculum.compile import Compiled
+from curriculum.compile import Compiled, compile_file
+from curriculum.diff.as_json import diff_json
+from curriculum.diff.compare import compare
+from curriculum.diff.words import told
 from curriculum.errors import CurriculumError, Diagnostic, FindingsError
 from curriculum.findings import finding_json, text_of
 from curriculum.lock import read_lock, write_lock
-from curriculum.plan import Plan
+from curriculum.plan import Plan, Stage
 from curriculum.screen import screen
 from curriculum.source_map import bytes_of, text_in
 from curriculum.tidy import tidied
+from fuzz.corpus import PLANS
 from fuzz.examples import Example
 
 MOST_CPU_S = 10
@@ -77,6 +82,7 @@ def hold(example: Example, folder: Path, is_thorough: bool) -> str:
         _asked(compiled.plan, Random(len(example.data)))
         if is_thorough:
             _shown(compiled, compiled.plan)
+            _compared(compiled.plan)
     return "plan"
 
 
@@ -122,8 +128,39 @@ def _asked(plan: Plan, chance: Random) -> None:
 def _shown(compiled: Compiled, plan: Plan) -> None:
     """Show the plan as the commands do, and test its properties."""
     assert screen(plan)
-    json.dumps(plan_json(compiled, []), allow_nan=False)
+    json.dumps(plan_json(compiled, None), allow_nan=False)
     assert not broken_properties(plan, max_examples=10)
+
+
+@cache
+def _published() -> dict[str, Plan]:
+    """Return the plans of `plans/` that compile in a moment, by their names."""
+    small = (path for path in PLANS if path.stat().st_size < 5000)
+    plans = (compile_file(path).plan for path in small)
+    return {plan.name: plan for plan in plans if plan is not None}
+
+
+def _compared(plan: Plan) -> None:
+    """Compare it with its lock, and with the published plan that has its name, or any."""
+    same = compare(plan, read_lock(write_lock(plan), "lock"))
+    assert same.is_harmless, "its lock is another plan to `diff`"
+    before = _published().get(plan.name) or next(iter(_published().values()))
+    for one, other in ((before, plan), (plan, before)):
+        found = compare(one, other)
+        assert told(found)
+        json.dumps(diff_json(found), allow_nan=False)
+        for stage in found.stages:
+            if stage.was is not None and one.has_stage(stage.was) and other.has_stage(stage.name):
+                _alike(one.stage(stage.was), other.stage(stage.name), stage.step)
+
+
+def _alike(one: Stage, other: Stage, step: int | None) -> None:
+    """Hold that two stages do the same before a step; None: in all of them."""
+    end = min(one.steps, other.steps) if step is None else step
+    for s in {0, end // 2, end - 1} if end > 0 else ():
+        a, b = one.at(s), other.at(s)
+        for what in ("tokens", "batch_seqs", "seq_len", "lr", "loss", "settings", "ratios"):
+            assert getattr(a, what) == getattr(b, what), f"{what} differs, and `diff` says no word"
 
 
 def _laid_out(path: Path) -> None:
