@@ -8,9 +8,11 @@ Nobody here knows that YAML exists; `compile.py` makes these values from a spec,
 `lock.py` from a lock.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from curriculum.allowances import Allow, Allowed
@@ -394,9 +396,23 @@ class Plan:
     allowed: tuple[Allowed, ...] = field(default=(), compare=False)  # what its lock says of them
     digest: str = ""
     _by_name: Mapping[str, Stage] = field(init=False, repr=False, compare=False)
+    _paths: list[tuple[str, int]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_name", {stage.name: stage for stage in self.stages})
+        object.__setattr__(self, "_paths", [])
+
+    def paths_below(self, start: str) -> list[str]:
+        """Return the paths of `places` that begin so, in the order of the text.
+
+        The first to ask has them sorted: of a large plan every stage asks.
+        """
+        if not self._paths:
+            self._paths.extend(sorted((path, i) for i, path in enumerate(self.places)))
+        first = bisect_left(self._paths, (start, 0))
+        end = bisect_left(self._paths, (f"{start}\U0010ffff", 0))
+        found = sorted(self._paths[first:end], key=itemgetter(1))
+        return [path for path, _ in found]
 
     @property
     def all_stages(self) -> tuple[Stage | ComposedStage, ...]:

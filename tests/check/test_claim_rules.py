@@ -371,6 +371,17 @@ def test_parts_that_a_stage_does_not_train_have_no_optimizer() -> None:
     assert "no stage trains `llm/experts` with an optimizer" in told
 
 
+def test_a_claim_at_a_mark_of_what_the_stage_does_not_read_says_who_does() -> None:
+    """Found by the fuzzer: an overlay took a source out of a mixture that a claim spoke of."""
+    text = SMALL.replace("{web: .75, code: .25}", "{web: 1}") + "    mixture: {code: 1}\n"
+    for claim in ("'first@end: tokens.code == 0'", "tokens.web <= first@10%:tokens.code"):
+        (told,) = said(text, claim)
+        assert told.partition("] ")[2].startswith(
+            "stage `first` has no `tokens.code`, in the claim `"
+        )
+        assert told.endswith("it is a value of: second")
+
+
 def test_the_message_names_stage_step_and_both_values() -> None:
     assert said(SMALL, "{claim: lr.llm <= 9e-4, because: of the ablation}") == [
         "13 error[claims-hold] `lr.llm <= 9e-4` does not hold at step 10 of stage `first`: "

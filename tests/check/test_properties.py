@@ -112,15 +112,17 @@ def test_what_fails_beside_others_is_told_also_where_it_is_not_found_again(
 ) -> None:
     """All properties are asked at the same points first: what fails there is never lost."""
 
+    stage = small_plan().stages[1]
+    first = properties.Counterexample(Point(stage, 7, 0), "it fails here")
+
     def fails(point: Point) -> str | None:
         return "it fails here" if point.step == 7 else None
 
+    def searched(prop: object, *more: object) -> properties.Counterexample | None:
+        return None if prop is fails else first
+
     monkeypatch.setattr(properties, "STEP", (fails,))
-    monkeypatch.setattr(
-        properties, "_falsified", lambda prop, *more: None if prop is fails else first
-    )
-    stage = small_plan().stages[1]
-    first = properties.Counterexample(Point(stage, 7, 0), "it fails here")
+    monkeypatch.setattr(properties, "_falsified", searched)
     (finding,) = broken_properties(small_plan())
     assert finding.rule == "fails"
     assert "stage `second`, step 7 " in finding.message

@@ -44,7 +44,7 @@ def tried(made: Example, folder: Path, is_thorough: bool) -> tuple[str, str]:
     """
     # Where a signal is not heeded, inside one call of C, the system ends the process.
     used = resource.getrusage(resource.RUSAGE_SELF)
-    end = int(used.ru_utime + used.ru_stime) + MOST_CPU_S + 5
+    end = int(used.ru_utime + used.ru_stime) + 8 * MOST_CPU_S  # 7 things are done with a file
     resource.setrlimit(resource.RLIMIT_CPU, (end, resource.RLIM_INFINITY))
     try:
         return hold(made, folder, is_thorough), ""

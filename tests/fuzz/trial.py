@@ -62,10 +62,12 @@ def hold(example: Example, folder: Path, is_thorough: bool) -> str:
     """
     path = folder / "example.yaml"
     path.write_bytes(example.data)
-    with bounded(MOST_CPU_S):
-        if is_thorough:
+    if is_thorough:
+        with bounded(MOST_CPU_S):
             _laid_out(path)
+        with bounded(MOST_CPU_S):
             _mended(path)
+    with bounded(MOST_CPU_S):
         try:
             compiled = load(path, list(example.settings), advises=is_thorough)
         except FindingsError as error:
@@ -74,15 +76,14 @@ def hold(example: Example, folder: Path, is_thorough: bool) -> str:
         except CurriculumError as refused:
             _require(str(refused), "an error without a word")
             return "refused"
+    with bounded(MOST_CPU_S):
         _told(compiled.findings)
-        if compiled.plan is None:
-            assert compiled.errors, "no plan, and no error that says why"
-            return "refused"
-        _kept(compiled.plan)
-        _asked(compiled.plan, Random(len(example.data)))
-        if is_thorough:
-            _shown(compiled, compiled.plan)
-            _compared(compiled.plan)
+    if compiled.plan is None:
+        assert compiled.errors, "no plan, and no error that says why"
+        return "refused"
+    for holds in (_kept, _asked, *((_shown, _compared) if is_thorough else ())):
+        with bounded(MOST_CPU_S):
+            holds(compiled.plan)
     return "plan"
 
 
@@ -109,8 +110,9 @@ def _kept(plan: Plan) -> None:
     assert write_lock(again) == text, "its lock, written again, has other bytes"
 
 
-def _asked(plan: Plan, chance: Random) -> None:
+def _asked(plan: Plan) -> None:
     """Ask stages what they do in some steps, and hold every property there."""
+    chance = Random(plan.digest)
     for stage in chance.sample(plan.stages, min(4, len(plan.stages))):
         for step in {0, stage.steps // 2, stage.steps - 1, stage.steps}:
             json.dumps(values_at(plan, stage, step), allow_nan=False)
@@ -125,10 +127,10 @@ def _asked(plan: Plan, chance: Random) -> None:
         assert not list(check(plan)), check.__name__
 
 
-def _shown(compiled: Compiled, plan: Plan) -> None:
+def _shown(plan: Plan) -> None:
     """Show the plan as the commands do, and test its properties."""
     assert screen(plan)
-    json.dumps(plan_json(compiled, None), allow_nan=False)
+    json.dumps(plan_json(Compiled(plan), None), allow_nan=False)
     assert not broken_properties(plan, max_examples=10)
 
 

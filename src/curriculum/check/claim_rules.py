@@ -64,6 +64,15 @@ def _place(claim: Claim, start: int, end: int) -> Span | None:
     return claim.place.part(claim.text, start, end) if claim.place else None
 
 
+def _require_value(plan: Plan, path: Path, values: Values, stage: str) -> None:
+    """Refuse a value of a stage that has no such; a share that is not there is 0."""
+    stages = None if isinstance(values, Shares) else stages_with(plan, values)
+    if stages is not None and stage not in stages and plan.has_stage(stage):
+        there = ", ".join(sorted(stages))
+        what = f"stage `{stage}` has no `{path.text}`"
+        raise ClaimProblem(what, *path.place, f"it is a value of: {there}")
+
+
 class _Question(NamedTuple):
     """One relation of a claim, and what its paths mean in the plan."""
 
@@ -87,6 +96,9 @@ class _Question(NamedTuple):
             path: values_of(plan, path, {path.point.stage} if path.point else whole)
             for path in paths
         }
+        for path, found in values.items():
+            if path.point is not None and not path.point.is_whole:
+                _require_value(plan, path, found, path.point.stage)
         return _Question(plan, claim, relation, values)
 
     def answer(self) -> Diagnostic | None:
@@ -149,9 +161,7 @@ class _Question(NamedTuple):
                 return False
             if path not in shares and stage.name not in stages:
                 if path.point is not None:
-                    what = f"stage `{stage.name}` has no `{path.text}`"
-                    there = ", ".join(sorted(stages))
-                    raise ClaimProblem(what, *path.place, f"it is a value of: {there}")
+                    _require_value(self.plan, path, self.values[path], stage.name)
                 return False
         named = any(path.point is not None for path in varying)
         return not shares or named or any(stage.name in varying[path] for path in shares)

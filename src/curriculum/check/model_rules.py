@@ -200,15 +200,14 @@ def _says(plan: Plan, stage: Stage, key: str) -> bool:
     path = f"stages.{stage.name}.{key}"
     if path in plan.places or not plan.places:
         return True
-    below = f"{path}."
-    return any(place.startswith(below) for place in plan.places)
+    return bool(plan.paths_below(f"{path}."))
 
 
 def _says_context(plan: Plan, stage: Stage) -> bool:
     """Say whether the stage or a piece of its batch has its own `seq_len`."""
     batch = f"stages.{stage.name}.batch"
-    said = (p for p in plan.places if p.startswith(batch) and p.endswith(".seq_len"))
-    return any(said) or _says(plan, stage, "seq_len")
+    said = any(path.endswith(".seq_len") for path in plan.paths_below(batch))
+    return said or _says(plan, stage, "seq_len")
 
 
 def _kinds(plan: Plan, stage: Stage) -> set[str]:

@@ -23,7 +23,7 @@ def first_place(plan: Plan, *paths: str) -> Span | None:
 def rope_place(plan: Plan, stage: Stage, name: str) -> Span | None:
     """Return the place where a stage says the RoPE of a module, else that of its context."""
     own = f"stages.{stage.name}.rope"
-    below = [path for path in plan.places if path.startswith(f"{own}.{name}.")]
+    below = plan.paths_below(f"{own}.{name}.")
     paths = (f"{own}.{name}", own, *below, f"stages.{stage.name}.seq_len")
     return first_place(plan, *paths)
 
@@ -31,8 +31,12 @@ def rope_place(plan: Plan, stage: Stage, name: str) -> Span | None:
 def mixture_place(plan: Plan, stage: Stage, source: str) -> Span | None:
     """Return the place of a source in its stage's mixture, else of what is around it."""
     above = f"stages.{stage.name}.mixture"
-    inside = (f"{above}.", f"{above}[")
-    named = [p for p in plan.places if p.startswith(inside) and p.endswith(f".{source}")]
+    named = [
+        path
+        for inside in (f"{above}.", f"{above}[")
+        for path in plan.paths_below(inside)
+        if path.endswith(f".{source}")
+    ]
     return plan.place(named[0] if named else above)
 
 
@@ -55,7 +59,7 @@ def piece_place(
     ride = stage.rides[name] if kind == "lr" else None
     if ride is not None and ride.schedule is not None:
         above = [f"schedules.{ride.schedule}"]
-        if any(path.startswith(f"{above[0]}[") and ".repeat" in path for path in plan.places):
+        if any(".repeat" in path for path in plan.paths_below(f"{above[0]}[")):
             return plan.place(above[0])  # one text for many pieces
         index = _pieces_of(plan, stage, name).index(_on_clock(stage, name, piece))
     else:

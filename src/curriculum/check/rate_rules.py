@@ -148,8 +148,10 @@ def schedules_are_seen_to_their_end(plan: Plan) -> Iterator[Diagnostic]:
         assert piece.end is not None
         stop = end_of(stage, piece)
         unseen = 1 - piece.share(stop)
+        if piece.end - stop <= FEW * (piece.end - piece.start):
+            continue
         place = piece_place(plan, stage, "lr", targets[0], piece, "until", "for")
-        if piece.end - stop <= FEW * (piece.end - piece.start) or place in told:
+        if place in told:
             continue
         if place is not None:
             told.add(place)

@@ -1,4 +1,4 @@
-"""Branches that read the same documents: each is told of once, with a seed that is free"""
+"""Many branches: each is told of once with a seed that is free, and none takes long to look at"""
 
 import time
 
@@ -32,3 +32,17 @@ def test_hundreds_of_branches_are_told_of_in_a_moment() -> None:
     started = time.process_time()
     assert len(list(separate_stages_deal_their_own_samples(plan))) == 399
     assert time.process_time() - started < 5
+
+
+def test_places_of_a_large_plan_are_found_in_a_moment() -> None:
+    plan = right(compile_text(with_branches(1200)))
+    started = time.process_time()
+    assert [path for path in plan.paths_below("stages.b7.") if "rope" in path] == [
+        "stages.b7.rope.llm.base"
+    ]
+    for i in range(1200):
+        assert plan.paths_below(f"stages.b{i}.init") == [f"stages.b{i}.init"]
+    assert not plan.paths_below("stages.none")
+    in_order = [path for path in plan.places if path.startswith("stages.first")]
+    assert plan.paths_below("stages.first") == in_order
+    assert time.process_time() - started < 2
