@@ -71,3 +71,34 @@ def test_cuda_that_is_not_there_is_refused() -> None:
 
 def test_threads_wait_asleep_in_the_tests_too() -> None:
     assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mallopt is glibc's")
+def test_memory_that_arrays_give_back_is_kept() -> None:
+    program = (
+        "import resource, sys, torch\n"
+        "from curriculum.train.launch import keep_memory\n"
+        "keep_memory()\n"
+        "def work():\n"
+        "    x = torch.ones(16 << 20)\n"
+        "    return float((x * 2 + 1)[0])\n"
+        "def faults():\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "[work() for _ in range(3)]\n"
+        "before = faults()\n"
+        "[work() for _ in range(3)]\n"
+        "print(faults() - before)\n"
+    )
+
+    def faults(**environment: str) -> int:
+        said = {name: value for name, value in os.environ.items() if "MALLOC_" not in name}
+        said.pop("GLIBC_TUNABLES", None)
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=said | environment, check=True
+        )
+        return int(done.stdout)
+
+    pages = 3 * 2 * (16 << 20) * 4 // 4096  # of two arrays, three times
+    assert faults() < pages // 10
+    assert faults(MALLOC_TOP_PAD_="131072") > pages // 2  # said by the user: left alone

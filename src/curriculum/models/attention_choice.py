@@ -35,6 +35,9 @@ _HALF = (torch.bfloat16, torch.float16)
 _NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
 _FA4_MAJORS = (9, 10, 11)
 
+CPU_BF16 = "products over blocks of queries (torch's flash kernel takes twice as long in bf16)"
+"""What computes bf16 on a CPU: attention_blocks.py."""
+
 NO_CUDNN = (
     "cudnn is not offered: torch 2.11 to 2.13 keep it off for packed documents themselves, its "
     "backward may read past its buffers (pytorch#186142) and it plans anew on every call (#191576)"
@@ -72,7 +75,9 @@ class Choice:
         said = f"{case.device}: "
         if case.device == "cuda":
             said += f"{self.backend}, "
-        said += KERNELS[self.backend] + (f" ({self.reason})" if self.reason else "")
+        is_blocks = self.backend == "cpu" and case.dtype == torch.bfloat16
+        said += CPU_BF16 if is_blocks else KERNELS[self.backend]
+        said += f" ({self.reason})" if self.reason else ""
         if case.qk_dim < self.qk_width:
             said += f"; queries and keys padded {case.qk_dim} -> {self.qk_width}"
         if case.v_dim < self.v_width:
@@ -99,6 +104,8 @@ def choose(
             raise RuntimeError(
                 f"{VARIABLE}={asked}: {asked} needs a CUDA device, not {case.device}"
             )
+        if case.dtype == torch.bfloat16:
+            return Choice("cpu", case.qk_dim, case.v_dim, "")
         width = max(case.qk_dim, case.v_dim)
         return Choice("cpu", width, width, "")
     if asked is not None:

@@ -1,7 +1,7 @@
 """Packed attention on a CPU: torch's flash kernel per document, those of equal length together
 
 T query and S key positions, H heads, K length of a query and key, V of a value. The kernel wants
-one width for all, so the narrower of them are padded with zeros.
+one width for all, so the narrower of them are padded with zeros. bf16 is attention_blocks.py's.
 """
 
 from collections.abc import Iterator
@@ -10,11 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from curriculum.models import attention_blocks
 from curriculum.models.packing import Packing
 
 
 def forward(q: Tensor, k: Tensor, v: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:
     """Output [T, H, V] and log-sums [T, H]; a document without keys gives zeros."""
+    if q.dtype == torch.bfloat16:
+        return attention_blocks.forward(q, k, v, packing)
     (q, k, v), v_dim = _padded(q, k, v), v.shape[-1]
     out = q.new_zeros(q.shape)
     lse = q.new_zeros(q.shape[:2], dtype=lse_dtype(q.dtype))
@@ -31,6 +34,8 @@ def backward(
     grad: Tensor, q: Tensor, k: Tensor, v: Tensor, out: Tensor, lse: Tensor, packing: Packing
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of q, k and v from that of the output."""
+    if q.dtype == torch.bfloat16:
+        return attention_blocks.backward(grad, q, k, v, out, packing)
     qk_dim, v_dim = q.shape[-1], v.shape[-1]
     q, k, v = _padded(q, k, v)
     grad, out = (functional.pad(x, (0, q.shape[-1] - v_dim)) for x in (grad, out))

@@ -5,9 +5,10 @@ Launch                  data folder, device, precision, micro-batch, checkpoints
 start(launch)           threads and determinism, once torch is there
 """
 
+import ctypes
 import os
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -35,6 +36,9 @@ _ENVIRONMENT = {
     "MKL_CBWR": "AUTO,STRICT",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h of glibc
+_MALLOC_WORDS = ("GLIBC_TUNABLES", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_MMAP_MAX_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,22 @@ def prepare_environment(environment: MutableMapping[str, str] | None = None) -> 
         target.setdefault(name, value)
 
 
+def keep_memory(environment: Mapping[str, str] = os.environ) -> None:
+    """Let the allocator keep what arrays give back; what the user has set stays.
+
+    Every step makes the same large arrays. By default glibc asks the kernel for each of them and
+    returns it, and each page is cleared again where it is first written: a tenth of a step. Other
+    allocators than glibc's are left as they are.
+    """
+    if sys.platform != "linux" or any(name in environment for name in _MALLOC_WORDS):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
+        mallopt(_M_TOP_PAD, 256 << 20)
+
+
 def start(launch: Launch) -> "torch.device":
     """Set threads and determinism, and return the device; RunError if it is not there."""
     import torch
@@ -131,6 +151,8 @@ def start(launch: Launch) -> "torch.device":
     if launch.device == "cuda" and not has_cuda:
         raise RunError("--device cuda: torch finds no CUDA device here; say --device cpu")
     is_cuda = has_cuda and launch.device != "cpu"
+    if not is_cuda:
+        keep_memory()
     if launch.deterministic or not is_cuda:
         torch.use_deterministic_algorithms(True)
         # That would also fill fresh memory with NaN: time spent, and nothing here reads it.

@@ -1,0 +1,75 @@
+"""Attention in bf16 on a CPU: exact as bf16 is, whatever the blocks; documents apart."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from curriculum.models import attention_blocks, attention_cpu
+from curriculum.models.attention import describe_backend, packed_attention
+from curriculum.models.packing import Packing
+
+LENGTHS = ([5, 0, 130, 64, 1, 0, 257, 0], [64, 64, 64], [70, 100, 128, 65], [300])
+
+
+def starts(lengths: list[int]) -> Tensor:
+    return torch.tensor([0, *lengths]).cumsum(0).to(torch.int32)
+
+
+def packed(lengths: list[int], causal: bool) -> Packing:
+    cu, longest = starts(lengths), max(lengths)
+    return Packing(cu, cu, longest, longest, causal, 0.2)
+
+
+def inputs(total: int, qk_dim: int, v_dim: int) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    sizes = (qk_dim, qk_dim, v_dim, v_dim)
+    made = [torch.randn((total, 3, width), generator=generator) for width in sizes]
+    return [x.bfloat16() for x in made]
+
+
+@pytest.mark.parametrize("scores_at_once", [1, attention_blocks.SCORES_AT_ONCE])
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_it_equals_the_flash_kernel_on_the_same_numbers_in_float64(
+    lengths: list[int], causal: bool, scores_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attention_blocks, "SCORES_AT_ONCE", scores_at_once)
+    packing, (q, k, v, grad) = packed(lengths, causal), inputs(sum(lengths), 24, 16)
+    wide = [x.double() for x in (q, k, v, grad)]
+    due, due_lse = attention_cpu.forward(*wide[:3], packing)
+    due_grads = attention_cpu.backward(wide[3], *wide[:3], due, due_lse, packing)
+
+    out, lse = attention_blocks.forward(q, k, v, packing)
+    grads = attention_blocks.backward(grad, q, k, v, out, packing)
+    torch.testing.assert_close(lse.double(), due_lse, atol=1e-4, rtol=0)
+    for ours, expected in zip((out, *grads), (due, *due_grads), strict=True):
+        assert ours.dtype == torch.bfloat16
+        assert ours.shape == expected.shape
+        assert (ours.double() - expected).norm() < 6e-3 * expected.norm()
+
+
+def test_no_document_sees_another_not_even_its_nan() -> None:
+    lengths = [70, 100, 3]
+    q, k, v, grad = inputs(173, 16, 16)
+    for x in (q, k, v, grad):
+        x[70:170] = torch.nan
+    packing = packed(lengths, True)
+    out, _ = attention_blocks.forward(q, k, v, packing)
+    found = (out, *attention_blocks.backward(grad, q, k, v, out, packing))
+    for x in found:
+        assert bool(x[:70].isfinite().all())
+        assert bool(x[170:].isfinite().all())
+        assert bool(x[70:170].isnan().any())
+
+
+def test_the_operator_takes_it_in_bf16_alone_and_says_so() -> None:
+    q, k, v, _ = inputs(30, 16, 16)
+    cu = starts([10, 20])
+    ours = packed_attention(q, k, v, cu, 20, causal=True, scale=0.25)
+    blocks, _ = attention_blocks.forward(q, k, v, Packing(cu, cu, 20, 20, True, 0.25))
+    assert torch.equal(ours, blocks)
+    cpu = torch.device("cpu")
+    assert describe_backend(cpu, torch.bfloat16, 48, 32) == (
+        "cpu: products over blocks of queries (torch's flash kernel takes twice as long in bf16)"
+    )
+    assert "flash kernel (xformers" in describe_backend(cpu, torch.float32, 48, 48)
