@@ -2,14 +2,15 @@
 
 The same model (a Llama, from the same weights), the same tokens in the same rows, the same AdamW:
 every trainer's loss is printed, and they agree. Each is a process in an environment of its own, at
-the settings that a short trial found quickest for it; then they take turns, round by round, so that
-whatever else the machine does is everyone's. Nothing is evaluated, logged or saved within a round.
+the settings that took the least CPU time in a short trial (wall time would choose by luck where
+other work goes on); then they take turns, round by round, so that whatever else the machine does is
+everyone's. Nothing is evaluated, logged or saved within a round.
 
 `whole` documents fill a row each: then all three compute the same thing. `packed` documents share
 rows: curriculum computes attention document by document, transformers masks, litgpt lets attention
 cross documents.
 
-Wall time decides. CPU time, all threads together, is printed beside it: other work moves it less.
+The aim is told by wall time, and by CPU time, all threads together, which other work moves less.
 """
 
 import argparse
@@ -42,6 +43,7 @@ def main() -> int:
     parser.add_argument(
         "--documents", nargs="+", choices=get_args(Documents), default=list(get_args(Documents))
     )
+    parser.add_argument("--threads", type=int, default=default_threads(), help="of everyone")
     parser.add_argument("--rounds", type=int, default=6, help="of each, in turns")
     parser.add_argument("--steps", type=int, default=4, help="of each round")
     parser.add_argument("--trial-steps", type=int, default=2, help="of each round of a trial")
@@ -100,7 +102,7 @@ def compare(
             if peer.name not in chosen:
                 scratch = folder / "trials"
                 tried = quickest(
-                    peer, candidates(peer), world.folder, scratch, asked.trial_steps
+                    peer, candidates(peer, asked.threads), world.folder, scratch, asked.trial_steps
                 )
                 keeps = [one for one in tried if one.settings.precision != "all-bf16"]
                 chosen[peer.name] = keeps[0].settings
@@ -125,23 +127,20 @@ def compare(
     }
 
 
-def candidates(peer: Peer) -> list[Settings]:
+def candidates(peer: Peer, threads: int) -> list[Settings]:
     """Return the settings that a trainer is tried at.
 
     `all-bf16` is tried where a trainer has it, and told: its weights are bf16 too, so it loses
     updates that are smaller than a 256th of a weight, and is not what the others compute.
     """
-    threads = default_threads()
     found = [Settings(kind, how, threads) for kind in ("fp32", "bf16") for how in (False, True)]
     if peer.name != OURS:
         found += [Settings("all-bf16", how, threads) for how in (False, True)]
-    if threads > 1:
-        found += [Settings(kind, False, 1) for kind in ("fp32", "bf16")]
     return found
 
 
 def trial_lines(trials: Sequence[Timed]) -> list[str]:
-    """Write what each trial's quickest step took."""
+    """Write what each trial took."""
     if not trials:
         return []
     rows = [("  trial of", "settings", "s a step", "CPU s")]
@@ -186,8 +185,8 @@ def _times(found: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _verdict(found: Mapping[str, Any]) -> str:
-    met = "met" if found["median"] >= AIM else "missed"
-    return f"aim {AIM} by the median: {met}"
+    wall, cpu = ("met" if found[what] >= AIM else "missed" for what in ("median", "cpu"))
+    return f"aim {AIM}: {wall} by the median, {cpu} by CPU time"
 
 
 if __name__ == "__main__":

@@ -196,12 +196,12 @@ def _all_running(
 def quickest(
     peer: Peer, candidates: Sequence[Settings], world: Path, scratch: Path, steps: int
 ) -> list[Timed]:
-    """Try settings one after the other, a warm-up and two rounds each; the quickest is first."""
+    """Try settings one after the other, a warm-up and two rounds each; the least CPU time first."""
     found = []
     for number, settings in enumerate(candidates):
         folder = scratch / f"{peer.name}-{number}"
         found += in_turns([(peer, settings)], world, folder, 2, steps)
-    return sorted(found, key=lambda timed: timed.best_s)
+    return sorted(found, key=lambda timed: timed.cpu_s)
 
 
 def as_json(timed: Timed) -> dict[str, Any]:
