@@ -78,8 +78,8 @@ test: check  ## set-up, make check and the rest of the suite but the slow: what 
 test-all: test  ## make test and the slow
 	HYPOTHESIS_PROFILE=deep $(PYTEST) -m slow
 
-bench: setup  ## every benchmark, each printing ratios
-	@for file in benchmarks/*.py; do case $$file in */gpu_*) continue;; esac; \
+bench: setup  ## every benchmark but gpu*.py and cpu.py, each printing ratios
+	@for file in benchmarks/*.py; do case $$file in */gpu*|*/cpu.py) continue;; esac; \
 	    echo "== $$file"; $(BIN)/python $$file; done
 
 tree: setup  ## print the tree of src/ with its captions, to paste into the README

@@ -25,15 +25,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from curriculum.train.launch import default_threads, prepare_environment
+from curriculum.train.summary import aligned
 from peers.environments import environment
 from peers.turns import Peer, PeerError, Settings, Timed, as_json, in_turns, quickest
 from peers.world import BATCH_SEQS, SEQ_LEN, SIZES, Documents, World, make_world
 
-from curriculum.train.launch import default_threads, prepare_environment
-from curriculum.train.summary import aligned
-
 ROOT = Path(__file__).parents[1]
 AIM = 1.3
+SAME = 0.02  # nats between losses before the first update: more is another model
 OURS = "curriculum"
 
 
@@ -60,12 +60,12 @@ def main() -> int:
 
     try:
         theirs = [
-            Peer(name, environment(asked.environments, name, torch.__version__), script)
-            for name, script in (("hf", "hf.py"), ("litgpt", "litgpt_run.py"))
+            Peer(name, environment(asked.environments, name, torch.__version__), module)
+            for name, module in (("hf", "peers.hf"), ("litgpt", "peers.litgpt_run"))
         ]
     except subprocess.CalledProcessError as error:
         sys.exit(f"error: {error}")
-    peers = [Peer(OURS, Path(sys.executable), "ours.py"), *theirs]
+    peers = [Peer(OURS, Path(sys.executable), "peers.ours"), *theirs]
     print(f"Python {platform.python_version()}, torch {torch.__version__}, {os.cpu_count()} CPUs")
     print(f"{BATCH_SEQS * SEQ_LEN:,} tokens a step in rows of {SEQ_LEN}", flush=True)
     found = []
@@ -79,7 +79,7 @@ def main() -> int:
             if asked.out is not None:  # a run that is cut off leaves what there was
                 about = {"torch": torch.__version__, "cpus": os.cpu_count(), "aim": AIM}
                 asked.out.write_text(json.dumps({**about, "found": found}, indent=1) + "\n")
-    return 0
+    return 0 if all(one["same_model"] for one in found) else 1
 
 
 def compare(
@@ -123,6 +123,7 @@ def compare(
         "load": load,
         "trials": [as_json(one) for one in trials],
         "timed": [as_json(one) for one in timed],
+        "same_model": all(same_model(timed[0], other) for other in timed[1:]),
         "ratios": [ratios(timed[0], other) for other in timed[1:]],
     }
 
@@ -143,12 +144,17 @@ def trial_lines(trials: Sequence[Timed]) -> list[str]:
     """Write what each trial took."""
     if not trials:
         return []
-    rows = [("  trial of", "settings", "s a step", "CPU s")]
+    rows: list[tuple[str, ...]] = [("  trial of", "settings", "s a step", "CPU s")]
     for one in trials:
         rows.append(
             (f"  {one.peer}", one.settings.words(), f"{one.best_s:.3f}", f"{one.cpu_s:.3f}")
         )
     return aligned(rows, left=(0, 1))
+
+
+def same_model(ours: Timed, other: Timed) -> bool:
+    """Whether two trainers had the same loss before their first update."""
+    return abs(ours.first_loss - other.first_loss) < SAME
 
 
 def ratios(ours: Timed, other: Timed) -> dict[str, Any]:
@@ -166,7 +172,9 @@ def table(
 ) -> list[str]:
     """Write what was measured, with the ratios against each peer."""
     tokens = BATCH_SEQS * SEQ_LEN
-    rows = [("", "median", "best", "per CPU s", "first loss", "last loss", "settings")]
+    rows: list[tuple[str, ...]] = [
+        ("", "median", "best", "per CPU s", "first loss", "last loss", "settings")
+    ]
     for one in timed:
         versions = " ".join(f"{k} {v}" for k, v in one.rounds[0].versions.items() if k != "torch")
         rates = (f"{tokens / s:,.0f} tok/s" for s in (one.median_s, one.best_s, one.cpu_s))
@@ -175,7 +183,8 @@ def table(
         rows.append((name, *rates, *losses, one.settings.words()))
     for other in timed[1:]:
         found = ratios(timed[0], other)
-        rows.append((f"  {OURS} / {other.peer}", *_times(found), "", "", _verdict(found)))
+        verdict = _verdict(found) if same_model(timed[0], other) else "NOT THE SAME MODEL"
+        rows.append((f"  {OURS} / {other.peer}", *_times(found), "", "", verdict))
     head = f"{size} ({world.params:,} parameters), {documents} documents, load {load:.1f}"
     return [head, *aligned(rows, left=(0, 6))]
 

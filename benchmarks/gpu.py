@@ -25,7 +25,7 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -33,12 +33,12 @@ from typing import TYPE_CHECKING, Any, get_args
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
+from gpu_parts.tables import HEAD, attention_table, row_lines
 from gpu_parts.worlds import Recompute, Row, World, tiny_worlds, worlds
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
-AIM = 1.2  # times transformers
 FORMULA = "MFU: (6 N x live positions + attention per document) / s / peak; nothing recomputed"
 PEERS = ("transformers", "liger_kernel", "torchtitan")
 
@@ -98,6 +98,7 @@ def main() -> int:
 def measure(setting: Setting, chosen: Sequence[World], out: Path | None) -> dict[str, Any]:
     """Measure and print everything; what was found so far is always in the file."""
     import torch
+
     from gpu_parts.attention import matmul_ceiling, rows
     from gpu_parts.counting import peak_flops
 
@@ -106,17 +107,18 @@ def measure(setting: Setting, chosen: Sequence[World], out: Path | None) -> dict
     name = torch.cuda.get_device_name(device) if is_cuda else "cpu"
     ceiling = matmul_ceiling(device, setting.tiny)
     peak = peak_flops(name) if is_cuda and not setting.tiny else None
+    packages = {package: _version(package) for package in ("xformers", "triton", *PEERS)}
     about = {
         "device": name,
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "packages": {package: _version(package) for package in ("xformers", "triton", *PEERS)},
+        "packages": packages,
         "ceiling_flops_per_s": ceiling,
         "peak_flops_per_s": peak,
         "tiny": setting.tiny,
     }
     found: dict[str, Any] = {"format": 1, "machine": about, "attention": [], "rows": []}
-    there = ", ".join(f"{k} {v}" for k, v in about["packages"].items() if v) or "no peers"
+    there = ", ".join(f"{k} {v}" for k, v in packages.items() if v) or "no peers"
     print(f"{name}, torch {torch.__version__}, {there}")
     print(f"matrix product in bf16: {ceiling / 1e12:.1f} TFLOP/s measured")
     print("\nattention, forward and backward, bf16, causal, pairs of one document counted")
@@ -152,13 +154,15 @@ def world_rows(setting: Setting, world: World) -> Iterator[dict[str, Any]]:
             except Exception as error:  # whatever it is, the other rows are worth having
                 yield {**base, "status": "failed", "words": _words(error)}
                 continue
-            theirs = list(peer_rows(setting, built, row, ours)) if ours["status"] == "ok" else []
+            beside = row.beside and ours["status"] == "ok"
+            theirs = list(peer_rows(setting, built, row, ours)) if beside else []
             yield {**base, **ours, "peers": theirs}
 
 
 def at_the_first_that_fits(setting: Setting, built: Any, row: Row) -> dict[str, Any]:
     """Time a row with the recomputation that it asks for, or with more where memory is short."""
     import torch
+
     from gpu_parts.ours import freed, time_row
 
     ways: Sequence[Recompute] = get_args(Recompute)
@@ -181,7 +185,7 @@ def peer_rows(
     setting: Setting, built: Any, row: Row, ours: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """Time what there is of peers on the shape and rows of ours; a failure is told, not raised."""
-    from gpu_parts.ours import drawn_batches, freed
+    from gpu_parts.ours import drawn_batches, elsewhere, freed
     from gpu_parts.theirs import time_variant, variants
 
     if list(built.shapes) != ["llm"]:
@@ -189,7 +193,7 @@ def peer_rows(
     shape = built.shapes["llm"]
     found = variants(shape, setting.device)
     # Ours is off the GPU while a peer has it: both would not fit.
-    with _elsewhere(built, setting.device):
+    with elsewhere(built):
         for variant in found:
             if setting.left_s() <= 0:
                 yield {"variant": variant, "words": "skipped: the time budget is used up"}
@@ -211,98 +215,6 @@ def peer_rows(
             tokens = ours["tokens_per_s"] * ours["step_s"]
             yield {**timed, "tokens_per_s": tokens / timed["step_s"],
                    "ratio": timed["step_s"] / ours["step_s"]}  # fmt: skip
-
-
-class _elsewhere:
-    """Keep a world's modules and optimizer state on the host for a while."""
-
-    def __init__(self, built: Any, device: str) -> None:
-        self.built, self.device = built, device
-
-    def __enter__(self) -> None:
-        self._move("cpu")
-
-    def __exit__(self, *_: object) -> None:
-        self._move(self.device)
-
-    def _move(self, device: str) -> None:
-        import torch
-
-        if self.device != "cuda":
-            return
-        optimizer = self.built.assembly.optimizer
-        optimizer.zero_grad()
-        for module in self.built.assembly.modules.values():
-            module.to(device)
-            for name, state in self._states(module):
-                state.data = state.data.to(device)
-        torch.cuda.empty_cache()
-
-    def _states(self, module: Any) -> Iterator[tuple[str, Any]]:
-        for name in self.built.assembly.modules:
-            if self.built.assembly.modules[name] is module:
-                yield from self.built.assembly.optimizer.state_of(name).items()
-
-
-HEAD = (
-    f"{'preset and context':<34}{'tok/s':>10}{'img/s':>8}{'MFU':>7}{'ceiling':>9}{'GB':>7}"
-    f"{'waiting':>9}  aim"
-)
-
-
-def row_lines(row: Mapping[str, Any], ceiling: float, peak: float | None) -> list[str]:
-    """Write a row, and the peers below it."""
-    name = f"{row['world']}, {row['stage']}"
-    if row["status"] != "ok":
-        return [f"{name:<34}{row['status']}: {row['words']}"]
-    mfu = row["flops_per_s"] / peak if peak else None
-    memory = row["memory_bytes"]
-    cells = (
-        f"{row['tokens_per_s']:>10,.0f}",
-        f"{row['images_per_s']:>8,.0f}" if row["images_per_s"] else f"{'-':>8}",
-        f"{mfu:>7.1%}" if mfu is not None else f"{'-':>7}",
-        f"{row['flops_per_s'] / ceiling:>9.1%}",
-        f"{memory / 1e9:>7.1f}" if memory is not None else f"{'-':>7}",
-        f"{row['waiting_share']:>9.1%}",
-    )
-    lines = [f"{name:<34}{''.join(cells)}  {aim(mfu, row['target_mfu'])}; {row['words']}"]
-    for peer in row["peers"]:
-        said = f"  beside {peer['variant']}"
-        if "words" in peer:
-            lines.append(f"{said:<34}{peer['words']}")
-        else:
-            times = f"ours {peer['ratio']:.2f} times as quick"
-            lines.append(f"{said:<34}{peer['tokens_per_s']:>10,.0f}  {times}")
-    if best := min((p["ratio"] for p in row["peers"] if "ratio" in p), default=None):
-        word = "no aim at this size" if peak is None else "met" if best >= AIM else "missed"
-        lines.append(f"  {best:.2f} times the quickest of them (aim {AIM}: {word})")
-    return lines
-
-
-def aim(mfu: float | None, target: Sequence[float] | None) -> str:
-    """Say what MFU was aimed at, and whether it was met.
-
-    >>> aim(0.5, (0.48, 0.52)), aim(0.3, (0.48, 0.52)), aim(None, (0.48, 0.52)), aim(0.3, None)
-    ('48-52 %: met', '48-52 %: missed', '48-52 %: not measured', 'no aim')
-    """
-    if target is None:
-        return "no aim"
-    said = f"{target[0] * 100:.0f}-{target[1] * 100:.0f} %: "
-    return said + ("not measured" if mfu is None else "met" if mfu >= target[0] else "missed")
-
-
-def attention_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Write a line for each case, with its backends beside each other."""
-    cases: dict[tuple[str, str], list[str]] = {}
-    for row in rows:
-        heads = "{} x {}/{}".format(*row["heads"])
-        said = f"{row['backend']} {row['words']}"
-        if "s" in row:
-            rate = f"{row['flops_per_s'] / 1e12:.1f} TFLOP/s"
-            star = " (chosen)" if row["words"] else ""
-            said = f"{row['backend']} {row['s'] * 1e3:.2f} ms, {rate}{star}"
-        cases.setdefault((heads, row["lengths"]), []).append(said)
-    return [f"  {heads:<14}{what:<12}{'; '.join(said)}" for (heads, what), said in cases.items()]
 
 
 def _words(error: Exception) -> str:

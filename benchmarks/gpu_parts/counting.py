@@ -9,6 +9,7 @@ with the head; nothing is counted for recomputation, for padding, or across docu
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from curriculum.data.packed import PAD, Packed
 from curriculum.models.flops import attention_width, flops_params, flops_per_patch
@@ -48,11 +49,12 @@ def of_module(kind: str, shape: Shape, packed: Packed) -> float:
     return float(products + flops_per_patch(shape) * patches.sum())
 
 
-def document_lengths(packed: Packed) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def document_lengths(packed: Packed) -> NDArray[np.float64]:
     """Positions of each packed document, padding left out."""
     starts = packed.cu_seqlens[:-1]
     lengths = np.diff(packed.cu_seqlens).astype(np.float64)
-    return lengths[packed.kinds[starts] != PAD]
+    found: NDArray[np.float64] = lengths[packed.kinds[starts] != PAD]
+    return found
 
 
 def peak_flops(device_name: str) -> float | None:

@@ -156,6 +156,27 @@ def drawn_batches(built: Built, row: Row, steps: int) -> "list[Sequence[Packed]]
 
 
 @contextmanager
+def elsewhere(built: Built) -> Iterator[None]:
+    """Keep a world's modules and optimizer state on the host for a while."""
+    import torch
+
+    def move(device: torch.device) -> None:
+        built.assembly.optimizer.zero_grad()
+        for name, module in built.assembly.modules.items():
+            module.to(device)
+            for state in built.assembly.optimizer.state_of(name).values():
+                state.data = state.data.to(device)
+        if built.job.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    move(torch.device("cpu"))
+    try:
+        yield
+    finally:
+        move(built.job.device)
+
+
+@contextmanager
 def freed(device: str) -> Iterator[None]:
     """Let go of a GPU's memory on leaving, whatever happened."""
     import gc

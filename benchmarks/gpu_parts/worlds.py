@@ -17,6 +17,7 @@ import numpy as np
 Recompute = Literal["none", "selective", "full"]
 STEPS = 1000
 """Of a stage; no row comes near."""
+COCA = "{siglip: 1, caption: 2}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,8 @@ class Row:
     micro_seqs: int  # of a micro-batch
     recompute: Recompute
     mixture: Mapping[str, str]  # source: ratio
-    target: tuple[float, float] | None  # of MFU
+    target: "Target | None"  # of MFU
+    beside: bool = False  # peers are timed too
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,67 +46,75 @@ class World:
     data: Mapping[str, int] = field(default_factory=dict)  # tokens or patches of each source
 
 
+Target = tuple[float, float]
 DENSE, MOE, MID, LONG, VIT = (0.48, 0.52), (0.28, 0.33), (0.36, 0.45), (0.28, 0.42), (0.38, 0.45)
 """Targets of MFU: dense at 8K, fine-grained experts, 32K, 128K, the ViT with its towers."""
 
 
 def worlds() -> list[World]:
-    """Return what is measured on a GPU of 80 GB; 128Ki tokens a step."""
-    web, long = {"web": "1"}, {"long": "1"}
-    text = {"web": 2 << 20, "long": 8 << 17}
+    """Return what is measured on a GPU of 80 GB, the most telling first; 128Ki tokens a step."""
+    longest = ", max_positions: 131072"
+    dense_1b, dense_350m, moe = (
+        {"llm": f"preset: {name}{longest}"} for name in ("dense-1b", "dense-350m", "moe-1b-a250m")
+    )
+    vit = {"vit": "preset: moonvit-89m"}
+    towers = {"text_tower": "preset: siglip-text-117m", "captioner": "preset: tiny-decoder-60m"}
+    joint = {**moe, **vit, "projector": "preset: pixel-shuffle-mlp-13m"}
+    of_towers = Row("towers", 8192, 16, 8, "none", {"captions": "1"}, VIT)
+    of_joint = Row("joint", 8192, 16, 4, "none", {"captions": ".4", "web": ".6"}, None)
+    images = {"captions": 1 << 19}
 
-    def contexts(micro: int, short: Recompute, target: tuple[float, float]) -> tuple[Row, ...]:
-        return (
-            Row("at-8k", 8192, 16, micro, short, web, target),
-            Row("at-32k", 32_768, 4, 1, "selective", web, MID),
-            Row("at-128k", 131_072, 1, 1, "full", long, LONG),
+    def short(name: str, modules: Mapping[str, str], micro: int, target: Target) -> World:
+        row = Row("at-8k", 8192, 16, micro, "none", {"web": "1"}, target, beside=True)
+        return World(name, modules, (row,), data={"web": 2 << 20})
+
+    def long(name: str, modules: Mapping[str, str], beside: bool = False) -> World:
+        rows = (
+            Row("at-32k", 32_768, 4, 1, "selective", {"web": "1"}, MID, beside),
+            Row("at-128k", 131_072, 1, 1, "full", {"long": "1"}, LONG),
         )
+        return World(f"{name}, long", modules, rows, data={"web": 2 << 20, "long": 8 << 17})
 
-    long_enough = ", max_positions: 131072"
-    moe = "preset: moe-1b-a250m" + long_enough
     return [
-        World("dense-1b", {"llm": "preset: dense-1b" + long_enough},
-              contexts(2, "none", DENSE), data=text),
-        World("moe-1b-a250m", {"llm": moe}, contexts(4, "none", MOE), data=text),
-        World("moonvit-89m + towers",
-              {"vit": "preset: moonvit-89m", "text_tower": "preset: siglip-text-117m",
-               "captioner": "preset: tiny-decoder-60m"},
-              (Row("towers", 8192, 16, 8, "none", {"captions": "1"}, VIT),),
-              "{siglip: 1, caption: 2}", "vit", {"captions": 1 << 19}),
-        World("dense-350m", {"llm": "preset: dense-350m" + long_enough},
-              contexts(4, "none", DENSE), data=text),
-        World("joint VLM",
-              {"llm": moe, "vit": "preset: moonvit-89m",
-               "projector": "preset: pixel-shuffle-mlp-13m"},
-              (Row("joint", 8192, 16, 4, "none", {"captions": ".4", "web": ".6"}, None),),
-              data={"web": 1 << 20, "captions": 1 << 19}),
-    ]  # fmt: skip
+        short("dense-1b", dense_1b, 2, DENSE),
+        short("moe-1b-a250m", moe, 4, MOE),
+        World("moonvit-89m + towers", {**vit, **towers}, (of_towers,), COCA, "vit", images),
+        long("dense-1b", dense_1b, beside=True),
+        short("dense-350m", dense_350m, 4, DENSE),
+        World("joint VLM", joint, (of_joint,), data={"web": 1 << 20, **images}),
+        long("moe-1b-a250m", moe),
+        long("dense-350m", dense_350m),
+    ]
 
 
 def tiny_worlds() -> list[World]:
     """Return the same at toy size, for a CPU: every path of the code, and no figure."""
-    web, long = {"web": "1"}, {"long": "1"}
-    text = {"web": 4096, "long": 4096}
-    contexts = (
-        Row("at-8k", 128, 4, 2, "none", web, DENSE),
-        Row("at-32k", 256, 2, 1, "selective", web, MID),
-        Row("at-128k", 512, 1, 1, "full", long, LONG),
+    dense = {
+        "llm": "preset: dense-proxy, hidden: 32, num_layers: 2, head_dim: 8, ffn_dim: 96, "
+        "vocab: 4096"
+    }
+    moe = {"llm": "preset: moonlight-proxy, num_layers: 2, vocab: 4096"}
+    vit = {"vit": "preset: moonvit-proxy, num_layers: 1, patch: 14"}
+    towers = {
+        "text_tower": "preset: siglip-text-proxy, num_layers: 1, vocab: 4096",
+        "captioner": "preset: tiny-decoder-proxy, num_layers: 1, vocab: 4096",
+    }
+    joint = {**moe, **vit, "projector": "preset: pixel-shuffle-mlp-proxy"}
+    web, images = {"web": "1"}, {"captions": 4096}
+    short = Row("at-8k", 128, 4, 2, "none", web, DENSE, beside=True)
+    long = (
+        Row("at-32k", 256, 2, 1, "selective", web, MID, beside=True),
+        Row("at-128k", 512, 1, 1, "full", {"long": "1"}, LONG),
     )
-    dense = "preset: dense-proxy, hidden: 32, num_layers: 2, head_dim: 8, ffn_dim: 96"
-    moe = "preset: moonlight-proxy, num_layers: 2, vocab: 4096"
-    vit = "preset: moonvit-proxy, num_layers: 1, patch: 14"
+    of_towers = Row("towers", 1024, 2, 1, "none", {"captions": "1"}, VIT)
+    of_joint = Row("joint", 256, 2, 1, "none", {"captions": ".5", "web": ".5"}, None)
     return [
-        World("dense", {"llm": dense + ", vocab: 4096"}, contexts, data=text),
-        World("experts", {"llm": moe}, contexts[:1], data=text),
-        World("towers",
-              {"vit": vit, "text_tower": "preset: siglip-text-proxy, num_layers: 1, vocab: 4096",
-               "captioner": "preset: tiny-decoder-proxy, num_layers: 1, vocab: 4096"},
-              (Row("towers", 1024, 2, 1, "none", {"captions": "1"}, VIT),),
-              "{siglip: 1, caption: 2}", "vit", {"captions": 4096}),
-        World("joint", {"llm": moe, "vit": vit, "projector": "preset: pixel-shuffle-mlp-proxy"},
-              (Row("joint", 256, 2, 1, "none", {"captions": ".5", "web": ".5"}, None),),
-              data={"web": 4096, "captions": 4096}),
-    ]  # fmt: skip
+        World("dense", dense, (short,), data={"web": 4096}),
+        World("experts", moe, (short,), data={"web": 4096}),
+        World("towers", {**vit, **towers}, (of_towers,), COCA, "vit", images),
+        World("dense, long", dense, long, data={"web": 4096, "long": 4096}),
+        World("joint", joint, (of_joint,), data={"web": 4096, **images}),
+    ]
 
 
 def plan_text(world: World) -> str:

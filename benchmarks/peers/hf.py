@@ -5,19 +5,16 @@ rate, nothing logged, saved or evaluated. Documents that share a row are kept ap
 positions, as transformers does it.
 """
 
-import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-import accelerate
 import numpy as np
 import torch
-import transformers
-from peers.rounds import Gate, asked
 from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainerCallback, TrainingArguments
+
+from peers.rounds import Gate, asked
 
 
 class Rows(torch.utils.data.Dataset[dict[str, Any]]):
@@ -107,12 +104,8 @@ def main() -> None:
         losses.clear()
         return found
 
-    versions = {
-        "transformers": transformers.__version__,
-        "accelerate": accelerate.__version__,
-        "torch": torch.__version__,
-    }
-    gate = Gate(want["steps"], taken, {"versions": versions})
+    names = ("transformers", "accelerate", "torch")
+    gate = Gate(want["steps"], taken, {"versions": {name: version(name) for name in names}})
     rows = Rows(folder)
     trainer = Trainer(model, arguments, train_dataset=rows, callbacks=[Rounds(gate)])
     step = trainer.training_step

@@ -1,23 +1,13 @@
 """litgpt's pretraining loop on a Llama, in rounds: one of the peers of cpu.py, in its environment
 
-`litgpt.pretrain.setup`, which compiles the model as it always does (`compile: false` switches
-dynamo off), with a data module that reads the rows. litgpt cannot keep documents of a row apart:
+`litgpt.pretrain.setup`, which always compiles the model (the driver switches dynamo off where that
+is not wanted), with a data module that reads the rows. litgpt cannot keep documents of a row apart:
 there attention crosses them, as its users have it.
 """
 
-import os
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from peers.rounds import Gate, asked
-
-WANT = asked()
-if not WANT["compile"]:
-    os.environ["TORCHDYNAMO_DISABLE"] = "1"  # before torch is imported
 
 import litgpt.pretrain
 import numpy as np
@@ -26,6 +16,8 @@ from litgpt.args import EvalArgs, TrainArgs
 from litgpt.config import Config
 from litgpt.data import DataModule
 from safetensors.torch import load_file
+
+from peers.rounds import Gate, asked
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "all-bf16": "bf16-true"}
 
@@ -95,8 +87,9 @@ def weights_of(found: dict[str, torch.Tensor], num_layers: int) -> dict[str, tor
 
 
 def main() -> None:
-    folder, shape = Path(WANT["folder"]), WANT["shape"]
-    torch.set_num_threads(WANT["threads"])
+    want = asked()
+    folder, shape = Path(want["folder"]), want["shape"]
+    torch.set_num_threads(want["threads"])
     heads, width = shape["num_heads"], shape["hidden"] // shape["num_heads"]
     config = Config(
         name="llama",
@@ -125,7 +118,7 @@ def main() -> None:
         return found
 
     names = ("litgpt", "lightning", "torch")
-    gate = Gate(WANT["steps"], taken, {"versions": {name: version(name) for name in names}})
+    gate = Gate(want["steps"], taken, {"versions": {name: version(name) for name in names}})
     entropy = litgpt.pretrain.chunked_cross_entropy
 
     def kept(logits: torch.Tensor, targets: torch.Tensor, **said: Any) -> torch.Tensor:
@@ -147,12 +140,12 @@ def main() -> None:
     litgpt.pretrain.chunked_cross_entropy = kept
     litgpt.pretrain.initialize_weights = initialise
     litgpt.pretrain.instantiate_torch_optimizer = optimizer  # litgpt fuses on CUDA alone
-    steps = WANT["rounds"] * WANT["steps"]
+    steps = want["rounds"] * want["steps"]
     litgpt.pretrain.setup(
         "llama",
         config,
-        out_dir=Path(WANT["scratch"]) / "litgpt",
-        precision=PRECISIONS[WANT["precision"]],
+        out_dir=Path(want["scratch"]) / "litgpt",
+        precision=PRECISIONS[want["precision"]],
         data=World(folder, gate),
         train=TrainArgs(
             save_interval=None,

@@ -4,15 +4,10 @@ Everything that a run does is done: the run's folder, the measured ledger, metri
 evaluation, and no checkpoint within a round.
 """
 
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
-
-from peers.rounds import Gate, asked
-
 from curriculum.train.launch import Launch, prepare_environment
+from peers.rounds import Gate, asked
 
 
 def main() -> None:

@@ -9,13 +9,16 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
 Precision = Literal["fp32", "bf16", "all-bf16"]
+
+HERE = Path(__file__).resolve().parent
+OURS = "peers.ours"
 
 WORDS: Mapping[str, str] = {
     "fp32": "fp32",
@@ -30,11 +33,11 @@ class PeerError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One trainer: the Python it runs in, and its script beside this file."""
+    """One trainer: the Python it runs in, and its module in this folder."""
 
     name: str
     python: Path
-    script: str
+    module: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,32 +105,34 @@ def running(
     want = {"folder": str(world), "scratch": str(scratch), "shape": shape, "rounds": rounds}
     asked = scratch / "asked.json"
     asked.write_text(json.dumps({**want, "steps": steps, **asdict(settings)}), encoding="utf-8")
-    script = Path(__file__).with_name(peer.script)
     words = scratch / f"{peer.name}.log"
     # Threads that wait sleep: on shared cores that is the quickest for every one of them.
     environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
-    if peer.script != "ours.py":
-        environment.pop("PYTHONPATH", None)
-    with words.open("w", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            [str(peer.python), str(script), str(asked)],
+    paths = [str(HERE.parent), *([str(HERE.parents[1] / "src")] if peer.module == OURS else [])]
+    environment["PYTHONPATH"] = os.pathsep.join(paths)
+    if not settings.compile:
+        environment["TORCHDYNAMO_DISABLE"] = "1"  # litgpt knows no other way
+    with (
+        words.open("w", encoding="utf-8") as log,
+        subprocess.Popen(
+            [str(peer.python), "-m", peer.module, str(asked)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
             env=environment,
             cwd=scratch,
-        )
+        ) as process,
+    ):
         try:
             yield Running(process, words)
         finally:
             assert process.stdin is not None
-            process.stdin.close()
+            process.stdin.close()  # which ends it behind its round
             try:
                 process.wait(timeout=60)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +169,13 @@ def in_turns(
     sides: Sequence[tuple[Peer, Settings]], world: Path, scratch: Path, rounds: int, steps: int
 ) -> list[Timed]:
     """Time trainers round by round, one after the other, after a warm-up of each."""
-    found: list[list[Round]] = []
-    started: list[Running] = []
-    with _all_running(sides, world, scratch, rounds + 1, steps) as started:
+    with ExitStack() as stack:
+        started = [
+            stack.enter_context(
+                running(peer, settings, world, scratch / str(at), rounds + 1, steps)
+            )
+            for at, (peer, settings) in enumerate(sides)
+        ]
         found = [[one.first()] for one in started]
         for number in range(rounds):
             # Whoever goes first has what the others left of the machine: take turns in that too.
@@ -177,20 +186,6 @@ def in_turns(
         Timed(peer.name, settings, tuple(rest), first.losses[0])
         for (peer, settings), (first, *rest) in zip(sides, found, strict=True)
     ]
-
-
-@contextmanager
-def _all_running(
-    sides: Sequence[tuple[Peer, Settings]], world: Path, scratch: Path, rounds: int, steps: int
-) -> Iterator[list[Running]]:
-    if not sides:
-        yield []
-        return
-    (peer, settings), *rest = sides
-    folder = scratch / f"{len(rest)}"
-    with running(peer, settings, world, folder, rounds, steps) as one:
-        with _all_running(rest, world, scratch, rounds, steps) as others:
-            yield [one, *others]
 
 
 def quickest(

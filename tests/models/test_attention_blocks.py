@@ -35,9 +35,9 @@ def test_it_equals_the_flash_kernel_on_the_same_numbers_in_float64(
 ) -> None:
     monkeypatch.setattr(attention_blocks, "SCORES_AT_ONCE", scores_at_once)
     packing, (q, k, v, grad) = packed(lengths, causal), inputs(sum(lengths), 24, 16)
-    wide = [x.double() for x in (q, k, v, grad)]
-    due, due_lse = attention_cpu.forward(*wide[:3], packing)
-    due_grads = attention_cpu.backward(wide[3], *wide[:3], due, due_lse, packing)
+    a, b, c, seed = (x.double() for x in (q, k, v, grad))
+    due, due_lse = attention_cpu.forward(a, b, c, packing)
+    due_grads = attention_cpu.backward(seed, a, b, c, due, due_lse, packing)
 
     out, lse = attention_blocks.forward(q, k, v, packing)
     grads = attention_blocks.backward(grad, q, k, v, out, packing)

@@ -1,6 +1,6 @@
 """Packed attention in bf16 on a CPU: plain products over blocks of queries, nothing kept between
 
-    queries [a, b) of every document at once:   scores [N, b - a, S] --softmax--> p --> out, gradients
+    queries [a, b) of every document at once:   scores [N, b - a, S] --softmax--> p --> out
 
 N documents times heads, S keys that these queries see. Torch's flash kernel for CPUs has its
 products in small pieces, which costs most for short documents; here they are as large as memory
@@ -140,12 +140,13 @@ def _groups(packing: Packing) -> Iterator[tuple[_Group, _Group]]:
 
 
 def _group(spans: list[tuple[int, int]], length: int, total: int) -> _Group:
+    first, shortest = spans[0][0], min(end - start for start, end in spans)
     longest = max(end - start for start, end in spans)
-    length = min(length, longest)  # no longer than the longest of them
+    if shortest == longest and len(spans) > 1:
+        length = longest  # nothing is padded
     starts = torch.tensor([start for start, _ in spans]).unsqueeze(1)
     ends = torch.tensor([end for _, end in spans]).unsqueeze(1)
     rows = starts + torch.arange(length)
-    first = spans[0][0]
-    neighbours = [(first + i * length, first + (i + 1) * length) for i in range(len(spans))]
     rows = rows.where(rows < ends, total)
+    neighbours = [(first + i * length, first + (i + 1) * length) for i in range(len(spans))]
     return _Group(first if spans == neighbours else None, rows, (len(spans), length))
