@@ -14,6 +14,7 @@ so the quickest of them is what a user of transformers, or of torchtitan, gets.
 import importlib.util
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,18 @@ def time_variant(
     recompute: bool,
 ) -> dict[str, Any]:
     """Do a step for each item of `batches`, two of them warm-ups; seconds of one in the middle."""
+    with _kernels_of(variant):
+        return _timed(variant, shape, batches, device, compiles, recompute)
+
+
+def _timed(
+    variant: str,
+    shape: "Shape",
+    batches: "Sequence[Sequence[Packed]]",
+    device: "torch.device",
+    compiles: bool,
+    recompute: bool,
+) -> dict[str, Any]:
     import torch
 
     if device.type == "cuda":
@@ -92,6 +105,24 @@ def time_variant(
         "loss": float(total.detach()) * len(batches[-1]),
         "memory_bytes": torch.cuda.max_memory_allocated(device) if is_cuda else None,
     }
+
+
+@contextmanager
+def _kernels_of(variant: str) -> Iterator[None]:
+    """Put Liger's kernels into transformers' Llama for a while, where a variant has them."""
+    if not variant.endswith("Liger"):
+        yield
+        return
+    from liger_kernel.transformers import apply_liger_kernel_to_llama
+    from transformers.models.llama import modeling_llama
+
+    before, forward = dict(vars(modeling_llama)), modeling_llama.LlamaForCausalLM.forward
+    apply_liger_kernel_to_llama()
+    try:
+        yield
+    finally:
+        vars(modeling_llama).update(before)
+        modeling_llama.LlamaForCausalLM.forward = forward
 
 
 def _tensors(
@@ -135,14 +166,11 @@ def _built(
             return functional.cross_entropy(logits.float(), labels[:, 1:].flatten())
 
         return model, titan_loss
-    if variant.endswith("Liger"):
-        from liger_kernel.transformers import apply_liger_kernel_to_llama
-
-        apply_liger_kernel_to_llama()
     made = transformers_model(shape, "flex_attention" if variant == "flex" else "sdpa")
     model = made.to(device).train()
     if recompute:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        name = "activation_checkpointing_enable"  # what 5.23 calls it
+        getattr(model, name, model.gradient_checkpointing_enable)({"use_reentrant": False})
     run = torch.compile(model) if compiles else model
 
     def loss(tokens: torch.Tensor, labels: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
@@ -200,7 +228,8 @@ def transformers_model(shape: "DenseDecoderShape | DecoderShape", attention: str
 
 
 def titan(shape: "DenseDecoderShape", seq_len: int, device: "torch.device") -> Any:
-    """Build torchtitan's Llama of one of our shapes; its head is a matrix of its own."""
+    """Build the Llama of torchtitan 0.2 in one of our shapes; its head is a matrix of its own."""
+    import torch
     from torchtitan.models.llama3 import Transformer, TransformerModelArgs
 
     arguments = TransformerModelArgs(
@@ -215,5 +244,6 @@ def titan(shape: "DenseDecoderShape", seq_len: int, device: "torch.device") -> A
         max_seq_len=seq_len,
     )
     model = Transformer(arguments).to(device)
-    model.init_weights(buffer_device=device)
+    with torch.no_grad():
+        model.init_weights(buffer_device=device)
     return model.train()

@@ -3,10 +3,11 @@
 import sys
 from pathlib import Path
 
-import cpu
 import numpy as np
 import pytest
 import torch
+
+import cpu
 from peers import hf
 from peers.turns import Peer, PeerError, Round, Settings, Timed, in_turns, quickest
 from peers.world import TINY, World, hf_name, make_world, read_rows
@@ -58,7 +59,7 @@ def test_the_first_loss_is_that_of_transformers(world: World) -> None:
     sources = open_data(plan, plan.stages, world.data)
     packed = drawing(plan, stage, sources, Launch(world.data), "cpu")(0).micro_batches[0]
     assert np.array_equal(packed.tokens.reshape(8, 64), rows["tokens"][:8])
-    made = assemble(plan, stage, MemoryShelf(), world.data, torch.device("cpu"), str)
+    made = assemble(plan, stage, MemoryShelf(), world.data, torch.device("cpu"), lambda _: None)
     found = forward_losses(made.by_kind, to_torch(packed), {"next_token": 1.0})["next_token"]
     torch.testing.assert_close(theirs, found.total / found.count, atol=1e-5, rtol=0)
 

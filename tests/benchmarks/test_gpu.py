@@ -7,14 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-import gpu
 import pytest
 import torch
-from gpu_parts import counting, ours, tables, theirs, worlds
 
+import gpu
 from curriculum.data.packed import Packed
 from curriculum.models.flops import attention_width, flops_params, flops_per_patch
 from curriculum.models.presets import PRESETS, shape_of
+from gpu_parts import counting, ours, tables, theirs, worlds
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
 
