@@ -1,4 +1,4 @@
-"""Packed attention in bf16 on a CPU: plain products over blocks of queries, nothing kept between
+"""Packed attention in bf16 on a CPU: plain products over blocks of queries
 
     queries [a, b) of every document at once:   scores [N, b - a, S] --softmax--> p --> out
 
