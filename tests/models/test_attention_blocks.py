@@ -73,3 +73,15 @@ def test_the_operator_takes_it_in_bf16_alone_and_says_so() -> None:
         "cpu: products over blocks of queries (torch's flash kernel takes twice as long in bf16)"
     )
     assert "flash kernel (xformers" in describe_backend(cpu, torch.float32, 48, 48)
+
+
+def test_autocast_changes_no_bit() -> None:
+    packing, (q, k, v, grad) = packed([70, 100, 3], True), inputs(173, 16, 16)
+    out, lse = attention_blocks.forward(q, k, v, packing)
+    grads = attention_blocks.backward(grad, q, k, v, out, packing)
+    with torch.autocast("cpu", torch.bfloat16):
+        again, lse_again = attention_blocks.forward(q, k, v, packing)
+        grads_again = attention_blocks.backward(grad, q, k, v, out, packing)
+    assert torch.equal(out, again)
+    assert torch.equal(lse, lse_again)
+    assert all(torch.equal(a, b) for a, b in zip(grads, grads_again, strict=True))

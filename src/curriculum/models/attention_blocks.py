@@ -25,6 +25,11 @@ SCORES_AT_ONCE = 3 << 19
 """Scores that are held together, 6 MiB of them: more leave the cache, fewer are small products."""
 
 
+# Autocast reaches into operators of ours, and would make the scores bf16 in the forward pass alone.
+_as_written = torch.autocast("cpu", enabled=False)
+
+
+@_as_written
 def forward(q: Tensor, k: Tensor, v: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:
     """Output [T, H, V] and log-sums [T, H]; a document without keys gives zeros."""
     out = q.new_zeros(*q.shape[:2], v.shape[-1])
@@ -45,6 +50,7 @@ def forward(q: Tensor, k: Tensor, v: Tensor, packing: Packing) -> tuple[Tensor, 
     return out, lse
 
 
+@_as_written
 def backward(
     grad: Tensor, q: Tensor, k: Tensor, v: Tensor, out: Tensor, packing: Packing
 ) -> tuple[Tensor, Tensor, Tensor]:
