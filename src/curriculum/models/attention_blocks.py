@@ -29,7 +29,7 @@ SCORES_AT_ONCE = 3 << 19
 _as_written = torch.autocast("cpu", enabled=False)
 
 
-@_as_written
+@_as_written  # type: ignore[untyped-decorator]
 def forward(q: Tensor, k: Tensor, v: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:
     """Output [T, H, V] and log-sums [T, H]; a document without keys gives zeros."""
     out = q.new_zeros(*q.shape[:2], v.shape[-1])
@@ -50,7 +50,7 @@ def forward(q: Tensor, k: Tensor, v: Tensor, packing: Packing) -> tuple[Tensor, 
     return out, lse
 
 
-@_as_written
+@_as_written  # type: ignore[untyped-decorator]
 def backward(
     grad: Tensor, q: Tensor, k: Tensor, v: Tensor, out: Tensor, packing: Packing
 ) -> tuple[Tensor, Tensor, Tensor]:
