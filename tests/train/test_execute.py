@@ -10,6 +10,7 @@ import torch
 from curriculum.errors import RunError
 from curriculum.gate import Gate
 from curriculum.lock import write_lock
+from curriculum.models import fusion
 from curriculum.models.block import Block
 from curriculum.models.shapes import DecoderShape
 from curriculum.plan import Plan
@@ -148,6 +149,7 @@ def test_a_whole_run_in_graphs_is_the_run_without(
     for compiles in (False, True):
         compile_whole = partialmethod(torch.nn.Module.compile, backend="aot_eager", fullgraph=True)
         monkeypatch.setattr(Block, "compile", compile_whole)
+        monkeypatch.setattr(fusion, "BACKEND", "aot_eager")
         launch = Launch(data=data, device="cpu", precision="bf16", compiles=compiles)
         run, plan = tmp_path / f"run-{compiles}", world_plan()
         run_plan(Request(plan, write_lock(plan), launch, run), Quiet())

@@ -35,7 +35,7 @@ _HALF = (torch.bfloat16, torch.float16)
 _NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
 _FA4_MAJORS = (9, 10, 11)
 
-CPU_BF16 = "products over blocks of queries (torch's flash kernel takes twice as long in bf16)"
+CPU_BF16 = "products over blocks of queries (torch's flash kernel takes 1.4 times as long)"
 """What computes bf16 on a CPU: attention_blocks.py."""
 
 NO_CUDNN = (

@@ -35,7 +35,7 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of q, k and v from that of the output."""
     if q.dtype == torch.bfloat16:
-        return attention_blocks.backward(grad, q, k, v, out, packing)
+        return attention_blocks.backward(grad, q, k, v, out, lse, packing)
     qk_dim, v_dim = q.shape[-1], v.shape[-1]
     q, k, v = _padded(q, k, v)
     grad, out = (functional.pad(x, (0, q.shape[-1] - v_dim)) for x in (grad, out))

@@ -22,6 +22,8 @@ from torch.utils.checkpoint import (
     create_selective_checkpoint_contexts,
 )
 
+from curriculum.models.fusion import fuse
+
 Recompute = Literal["none", "selective", "full"]
 T = TypeVar("T")
 
@@ -51,11 +53,12 @@ class Block(nn.Module):
 
 
 def set_blocks(module: nn.Module, recompute: Recompute, compiles: bool) -> None:
-    """Say of all blocks in a module how they are run.
+    """Say of all blocks in a module how they are run, and compile what is `fused` if they are.
 
     Equal layers share what is compiled: it takes the time of one. A graph holds the recomputation
     in it, so that the compiler may fuse what is made again.
     """
+    fuse(compiles)
     if compiles:
         import torch._dynamo  # takes a second, which a run without it need not spend
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from curriculum.data.packed import NO_LOSS
+from curriculum.models.fusion import fused
 
 LOGITS_AT_ONCE = 1 << 28
 """Logits that are held together: 1 GiB of them in float32, whatever the vocabulary."""
@@ -38,20 +39,30 @@ def next_token_loss(
     """
 
     def of_chunk(logits: Tensor, at: slice, wants_grad: bool) -> tuple[Tensor, Tensor | None]:
-        bears_loss = (targets[at] != NO_LOSS).unsqueeze(1)
         each = None if weights is None else weights[at].unsqueeze(1)
-        target = targets[at].clamp(min=0).unsqueeze(1)
-        log_p = logits.log_softmax(-1, dtype=torch.float32)
-        right = log_p.gather(1, target).masked_fill(~bears_loss, 0.0)
-        total = -(right if each is None else right * each).sum()
-        if not wants_grad:
-            return total, None
-        grad = log_p.exp_()
-        grad.scatter_add_(1, target, grad.new_full(target.shape, -1.0))
-        grad = grad.mul_(bears_loss)
-        return total, grad if each is None else grad.mul_(each)
+        return _cross_entropy(logits, targets[at].unsqueeze(1), each, wants_grad)
 
     return _sum_in_chunks(hidden, head, of_chunk, chunk)
+
+
+@fused
+def _cross_entropy(
+    logits: Tensor, target: Tensor, each: Tensor | None, wants_grad: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Sum over positions, and its gradient by the logits [c, V]; target and weight are [c, 1]."""
+    bears_loss, target = target != NO_LOSS, target.clamp(min=0)
+    log_p = logits.log_softmax(-1, dtype=torch.float32)
+    right = log_p.gather(1, target).masked_fill(~bears_loss, 0.0)
+    total = -(right if each is None else right * each).sum()
+    if not wants_grad:
+        return total, None
+    grad = log_p.exp_()
+    if torch.compiler.is_compiling():  # which fuses this, and scatters in a pass of its own
+        grad = grad - (torch.arange(grad.shape[1], device=grad.device) == target).to(grad.dtype)
+    else:
+        grad.scatter_add_(1, target, grad.new_full(target.shape, -1.0))
+    grad = grad.mul_(bears_loss)
+    return total, (grad if each is None else grad.mul_(each)).to(logits.dtype)
 
 
 def z_loss(
