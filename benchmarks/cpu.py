@@ -3,8 +3,9 @@
 The same model (a Llama, from the same weights), the same tokens in the same rows, the same AdamW:
 every trainer's loss is printed, and they agree. Each is a process in an environment of its own, at
 the settings that took the least CPU time in a short trial (wall time would choose by luck where
-other work goes on); then they take turns, round by round, so that whatever else the machine does is
-everyone's. Nothing is evaluated, logged or saved within a round.
+other work goes on), and the way to wait for threads that took the least wall time. Then they take
+turns, round by round, so that whatever else the machine does is everyone's. Nothing is evaluated,
+logged or saved within a round.
 
 `whole` documents fill a row each: then all three compute the same thing. `packed` documents share
 rows: curriculum computes attention document by document, transformers masks, litgpt lets attention
@@ -22,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -100,12 +102,8 @@ def compare(
         trials: list[Timed] = []
         for peer in peers:
             if peer.name not in chosen:
-                scratch = folder / "trials"
-                tried = quickest(
-                    peer, candidates(peer, asked.threads), world.folder, scratch, asked.trial_steps
-                )
-                keeps = [one for one in tried if one.settings.precision != "all-bf16"]
-                chosen[peer.name] = keeps[0].settings
+                tried = try_out(peer, world.folder, folder / "trials", asked)
+                chosen[peer.name] = tried[0].settings
                 trials += tried
         for line in trial_lines(trials):
             print(line, flush=True)
@@ -126,6 +124,20 @@ def compare(
         "same_model": all(same_model(timed[0], other) for other in timed[1:]),
         "ratios": [ratios(timed[0], other) for other in timed[1:]],
     }
+
+
+def try_out(peer: Peer, world: Path, scratch: Path, asked: argparse.Namespace) -> list[Timed]:
+    """Time a trainer at each of its settings for a few steps; what it shall have comes first."""
+    made = candidates(peer, asked.threads)
+    tried = quickest(peer, made, world, scratch, asked.trial_steps)
+    best = next(one for one in tried if one.settings.precision != "all-bf16")
+    rest = [one for one in tried if one is not best]
+    if peer.name == OURS:
+        return [best, *rest]
+    # Whoever spins burns CPU time for it, so of the two ways to wait the quicker by wall is taken.
+    spins = replace(best.settings, waits="openmp")
+    other = in_turns([(peer, spins)], world, scratch / f"{peer.name}-waits", 2, asked.trial_steps)
+    return [*sorted([best, *other], key=lambda timed: timed.best_s), *rest]
 
 
 def candidates(peer: Peer, threads: int) -> list[Settings]:

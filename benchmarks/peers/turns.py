@@ -16,6 +16,7 @@ from statistics import median
 from typing import Any, Literal
 
 Precision = Literal["fp32", "bf16", "all-bf16"]
+Waits = Literal["briefly", "openmp"]
 
 HERE = Path(__file__).resolve().parent
 OURS = "peers.ours"
@@ -25,6 +26,9 @@ WORDS: Mapping[str, str] = {
     "bf16": "bf16 over fp32 weights",
     "all-bf16": "all in bf16, weights too",
 }
+
+
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "10000"}
 
 
 class PeerError(RuntimeError):
@@ -42,11 +46,16 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a trainer may choose for itself."""
+    """What a trainer may choose for itself.
+
+    Threads that wait spin `briefly` (0.1 ms, as curriculum sets it) and then sleep, or do as OpenMP
+    does where nothing is set.
+    """
 
     precision: Precision
     compile: bool
     threads: int
+    waits: Waits = "briefly"
 
     def words(self) -> str:
         """Say them in a few words.
@@ -56,7 +65,8 @@ class Settings:
         """
         compiled = "compiled" if self.compile else "as written"
         threads = f"{self.threads} thread" + ("s" if self.threads > 1 else "")
-        return f"{WORDS[self.precision]}, {compiled}, {threads}"
+        waits = ", OpenMP's own waits" if self.waits == "openmp" else ""
+        return f"{WORDS[self.precision]}, {compiled}, {threads}{waits}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +116,9 @@ def running(
     asked = scratch / "asked.json"
     asked.write_text(json.dumps({**want, "steps": steps, **asdict(settings)}), encoding="utf-8")
     words = scratch / f"{peer.name}.log"
-    # Threads that wait sleep: on shared cores that is the quickest for every one of them.
-    environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
+    environment = {name: value for name, value in os.environ.items() if name not in WAITING}
+    if settings.waits == "briefly":
+        environment |= WAITING
     paths = [str(HERE.parent), *([str(HERE.parents[1] / "src")] if peer.module == OURS else [])]
     environment["PYTHONPATH"] = os.pathsep.join(paths)
     if not settings.compile:
