@@ -60,6 +60,21 @@ def test_what_names_no_stage_is_told_each_time() -> None:
     )
 
 
+def test_a_sentence_of_many_places_is_told_at_the_first_with_their_lines() -> None:
+    few = [at(line, "there is no source `webb`") for line in (3, 5, 7, 9)]
+    assert messages(*few) == ["there is no source `webb`"] * 4
+    between = at(4, "another")
+    first, other = told_once([few[0], between, *few[1:], at(9, few[0].message)])
+    assert str(first.span) == "x:3:1"
+    assert first.message == "there is no source `webb`; and at 4 more places: lines 5, 7, 9"
+    assert other == between
+    (many,) = told_once(at(line, "there is no source `webb`") for line in range(1, 101))
+    assert many.message.endswith("; and at 99 more places: lines 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, "
+                                 "12, 13 and 87 others")  # fmt: skip
+    files = [at(1, "x", file=name) for name in "abcde"]
+    assert told_once(files) == files
+
+
 def test_many_stages_are_counted() -> None:
     (told,) = told_once(at(n, f"stage `s{n}` lacks it") for n in range(1, 21))
     assert told.message.endswith("; and in 19 more stages: s2, s3, s4, s5, s6, s7, s8, s9, s10, "

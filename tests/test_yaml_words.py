@@ -11,6 +11,12 @@ from curriculum.yaml_words import Stop, mistake_of
 from small_plan import SMALL, small
 
 MISTAKES = [
+    (
+        "    tokens: 1M\n",
+        "<<<<<<< HEAD\n    tokens: 1M\n=======\n    tokens: 2M\n>>>>>>> longer\n",
+        "17:1: the file holds conflict markers: two versions of it were merged; "
+        "keep one of the two, and take out the lines of `<<<<<<<`, `=======`, `>>>>>>>`",
+    ),
     ("    init: {llm", "\tinit: {llm", "16:1: a tab indents this line; indent with spaces"),
     ("[llm]", "[llm", "18:12: this `[` is not closed; write `]` where it ends"),
     ("{llm: new}", "{llm: new", "16:11: this `{` is not closed; write `}` where it ends"),

@@ -5,6 +5,7 @@ from curriculum.allowances import Silenced
 from curriculum.check.checked import Checked, all_findings
 from curriculum.check.report import report
 from curriculum.errors import Diagnostic, Related, Severity, Span
+from curriculum.plan import Provenance
 
 SPAN = Span("plans/a b.yaml", 9, 5, 9, 12)
 ERROR = Diagnostic(
@@ -28,7 +29,7 @@ def test_text_ends_with_the_counts() -> None:
 
 def test_json_is_one_document_with_the_fields_of_the_contract() -> None:
     document = json.loads(report(CHECKED, "json"))
-    assert set(document) == {"format", "files", "findings", "allowed", "fixed"}
+    assert set(document) == {"format", "files", "findings", "allowed", "fixed", "unknown"}
     assert document["format"] == 1
     assert document["files"] == ["plans/a b.yaml", "good.yaml", "gone.yaml"]
     assert [f["rule"] for f in document["findings"]] == [
@@ -51,6 +52,19 @@ def test_what_a_plan_allows_is_counted_and_listed_with_its_reason() -> None:
     first, second = json.loads(report(checked, "sarif"))["runs"][0]["results"]
     assert "suppressions" not in first
     assert second["suppressions"] == [{"kind": "inSource", "justification": "as published"}]
+
+
+def test_values_that_nobody_knows_are_counted_once_a_place_and_are_no_findings() -> None:
+    size = Provenance("unknown", "sources.long.tokens", "unknown", SPAN)
+    shape = Provenance("unknown", "modules.llm.params", "unknown", None)
+    one = Checked("a.yaml", unknown=(size, shape))
+    both = (one, Checked("b.yaml", (ERROR,), unknown=(size,)))  # which extends the first
+    assert report((one,), "text") == "1 file checked: no findings; 2 values unknown\n"
+    assert report(both[1:], "text").endswith("1 file checked: 1 error; 1 value unknown\n")
+    assert report(both, "text").endswith("2 files checked: 1 error; 2 values unknown\n")
+    assert report(both, "github").endswith("\n1 error; 2 values unknown\n")
+    assert json.loads(report(both, "json"))["unknown"] == 2
+    assert json.loads(report(CHECKED, "json"))["unknown"] == 0
 
 
 def test_sarif_names_rules_levels_and_places() -> None:

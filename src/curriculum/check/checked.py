@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from curriculum.allowances import Silenced
 from curriculum.errors import Diagnostic
 from curriculum.findings import SEVERITIES, count_words
+from curriculum.plan import Provenance
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +14,7 @@ class Checked:
     """One file, and what was found in it; `failure` says why it could not be checked at all.
 
     `silenced` is what its plan allows of what the rules found, `fixed` what `--fix` mended before.
+    `unknown` are the values that nobody published: they are counted, and never findings.
     """
 
     file: str
@@ -20,6 +22,7 @@ class Checked:
     failure: str | None = None
     silenced: tuple[Silenced, ...] = ()
     fixed: tuple[Diagnostic, ...] = ()
+    unknown: tuple[Provenance, ...] = ()
 
 
 def all_findings(checked: Sequence[Checked]) -> list[Diagnostic]:
@@ -36,6 +39,15 @@ def all_silenced(checked: Sequence[Checked]) -> list[Silenced]:
     return list(dict.fromkeys(one for file in checked for one in file.silenced))
 
 
+def all_unknown(checked: Sequence[Checked]) -> list[Provenance]:
+    """Return the values that the plans call unknown, each place once."""
+    found = {(v.span, v.path if v.span is None else ""): v for one in checked for v in one.unknown}
+    return list(found.values())
+
+
 def counted(checked: Sequence[Checked]) -> str:
-    """Count in words what was found, and what was allowed."""
-    return count_words(all_findings(checked), len(all_silenced(checked)))
+    """Count in words what was found, what was allowed, and what nobody knows."""
+    found = count_words(all_findings(checked), len(all_silenced(checked)))
+    num_unknown = len(all_unknown(checked))
+    values = f"; {num_unknown:,} value{'s' * (num_unknown != 1)} unknown" if num_unknown else ""
+    return found + values

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Literal, assert_never
 
-from curriculum.check.checked import Checked, all_findings, all_silenced, counted
+from curriculum.check.checked import Checked, all_findings, all_silenced, all_unknown, counted
 from curriculum.errors import Diagnostic
 from curriculum.findings import finding_json, silenced_json, text_of
 
@@ -60,6 +60,7 @@ def _json(checked: Sequence[Checked]) -> dict[str, Any]:
         "findings": [*(finding_json(f) for f in all_findings(checked)), *failures],
         "allowed": [silenced_json(one) for one in all_silenced(checked)],
         "fixed": [finding_json(finding) for one in checked for finding in one.fixed],
+        "unknown": len(all_unknown(checked)),
     }
 
 

@@ -137,7 +137,9 @@ def _check(file: Path, settings: list[str], max_examples: int, seed: int | None)
         found += broken_properties(loaded.plan, max_examples, seed)
     findings = tuple(_placed(finding, file) for finding in found)
     silenced = tuple(Silenced(_placed(one, file), reason) for one, reason in loaded.silenced)
-    return Checked(str(file), in_order(findings), silenced=silenced)
+    values = () if loaded.plan is None else loaded.plan.provenance
+    unknown = tuple(value for value in values if value.kind == "unknown")
+    return Checked(str(file), in_order(findings), silenced=silenced, unknown=unknown)
 
 
 def _placed(finding: Diagnostic, file: Path) -> Diagnostic:
