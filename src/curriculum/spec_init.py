@@ -177,8 +177,8 @@ def _select(reader: SpecReader, entries: Map, node: Node) -> SelectSpec | None:
     if point is None or not candidates:
         return None
     if not any(_is_same(point, other) for other in candidates):
-        words = ", ".join(f"`{other.stage}`" for other in candidates)
-        what = f"`{point.stage}` is none of the candidates {words}, as they are written"
+        words = ", ".join(f"`{_written(other)}`" for other in candidates)
+        what = f"`{_written(point)}` is none of the candidates {words}, as they are written"
         near = nearest(point.stage, [other.stage for other in candidates])
         way_out = "name it in `of` too, as it stands here"
         if near and near[0] != point.stage:
@@ -186,6 +186,10 @@ def _select(reader: SpecReader, entries: Map, node: Node) -> SelectSpec | None:
         reader.problem("select-of-others", what, point.span, way_out)
         return None
     return SelectSpec(point, candidates, entries.span)
+
+
+def _written(point: Point) -> str:
+    return f"{point.stage}@{point.mark.amount}" if point.mark else point.stage
 
 
 def _is_same(one: Point, other: Point) -> bool:

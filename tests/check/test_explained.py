@@ -10,6 +10,8 @@ import pytest
 from curriculum.check.advice import advice, every_rule
 from curriculum.check.explained import HANDBOOK, Explanation, entry, explanations, handbook
 from curriculum.check.rules import broken_rules
+from curriculum.cli.explain import example_findings
+from curriculum.cli.load import load
 from curriculum.compile import compile_file
 from curriculum.errors import Diagnostic, Severity
 from mistakes import MISTAKES
@@ -20,6 +22,21 @@ DOCS = ROOT / "docs" / "language"
 
 CODES = [rule.code for rule in every_rule()]
 WITHOUT_EXAMPLE = {"budgets-become-whole-steps"}  # a check of the compiler: no text breaks it
+
+
+CODES_WITHOUT_EXAMPLE = {
+    # of a run, a lock, a command or the program itself
+    "broken-lock", "cannot", "composed-differs", "ledger-differs", "not-compiled", "padding",
+    "run-not-finished", "seam-differs", "set", "unknown", "usage",
+    # of an overlay: two files
+    "claim-of-a-proxy", "not-whole", "replaces-all", "scale",
+    # no text, or none worth printing
+    "empty-plan", "line-break", "no-stage", "not-a-mapping", "not-utf8", "too-deep", "too-large",
+    # a plan that brings them about is long
+    "composes-new", "mixture-too-fine", "mixture-too-large", "piece-shorter-than-step",
+    "ramp-levels", "rope-context", "rope-unread",
+}  # fmt: skip
+OTHERS = [one for one in explanations().values() if one.kind == "code"]
 
 
 def found(folder: Path, text: str, edits: tuple[str, ...] = ()) -> tuple[Diagnostic, ...]:
@@ -61,6 +78,39 @@ def test_the_example_trips_its_rule_until_it_is_mended(code: str, tmp_path: Path
     after = found(tmp_path, said.trips, said.mend)
     assert [str(f) for f in after if f.rule == code] == []
     assert [str(f) for f in after if f.severity is Severity.ERROR] == []
+
+
+def test_every_code_has_an_example_but_for_those_named_here() -> None:
+    assert {one.code for one in OTHERS if one.example is None} == CODES_WITHOUT_EXAMPLE
+
+
+@pytest.mark.parametrize(
+    "one", [one for one in OTHERS if one.example is not None], ids=lambda one: one.code
+)
+def test_a_codes_example_trips_it_and_nothing_worse_and_before_it_was_sound(
+    one: Explanation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert one.example is not None
+    assert one.sound is not None
+    text = one.sound
+    for old, new in one.breaks:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    assert text == one.example
+    told = every_finding(one.example)
+    mine = [finding for finding in told if finding.rule == one.code]
+    assert mine, [str(finding) for finding in told]
+    assert all(finding.span is not None for finding in mine)
+    assert example_findings(one) == tuple(mine)
+    assert [str(f) for f in told if f.severity is Severity.ERROR and f.rule != one.code] == []
+    assert every_finding(one.sound) == ()
+
+
+def every_finding(text: str) -> tuple[Diagnostic, ...]:
+    path = Path("example.yaml")
+    path.write_text(text, encoding="utf-8")
+    return load(path, advises=True).findings
 
 
 def test_what_the_handbook_does_not_have() -> None:

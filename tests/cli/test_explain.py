@@ -57,10 +57,31 @@ def test_a_rule_of_two_severities_says_when(capsys: pytest.CaptureFixture[str]) 
     assert (said["severity"], said["milder"]) == ("warning", "info up to 4 epochs")
 
 
+def test_a_code_that_is_no_rule_with_a_plan_that_breaks_it_and_the_line_to_change(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = told(capsys, "wrong-unit")
+    assert "shown on the page docs/language/units.md\n\na plan that breaks it:\n\n" in out
+    assert (
+        "    $ curriculum check example.yaml\n"
+        "    example.yaml:13:13: error[wrong-unit]: an amount in steps cannot stand here\n"
+        "      13 |     tokens: 500 steps\n"
+    ) in out
+    changed = "    -     tokens: 500 steps\n    +     tokens: 1M\n"
+    assert out.endswith(f"\nand what keeps it:\n\n{changed}")
+    example = json.loads(told(capsys, "wrong-unit", "--format", "json"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "example.yaml").write_text(example["example"])
+    assert run(["check", "example.yaml", "--format", "json"]) == 1
+    assert example["findings"] == json.loads(capsys.readouterr().out)["findings"]
+    (tmp_path / "example.yaml").write_text(example["mended"])
+    assert run(["check", "example.yaml"]) == 0
+
+
 @pytest.mark.parametrize(
     ("code", "line"),
     [
-        ("siblings-sum", "shown on the page docs/language/mixtures.md"),
+        ("not-whole", "shown on the page docs/language/proxies.md"),
         ("locks-come-back", "tested on every plan; where it fails, the program is wrong, not the"),
         ("usage", "A command is written as its `--help` shows."),
         ("budgets-become-whole-steps", "when    Every stage."),

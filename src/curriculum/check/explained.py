@@ -2,7 +2,8 @@
 
 A rule's sentence and severity stand in its code; `handbook/CODE.yaml` says why there is the rule,
 with a plan that trips it. A rule whose breach no text can bring about (a check of the compiler
-itself) has no example. Codes that are no rules have a sentence each in `codes.yaml`.
+itself) has no example. Codes that are no rules have a sentence each in `codes.yaml`, and most of
+them an example: what to change in a plan of `codes_plans.yaml` to bring them about.
 """
 
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from curriculum.errors import Severity
 
 HANDBOOK = Path(__file__).parent / "handbook"
 CODES = Path(__file__).parent / "codes.yaml"
+PLANS = Path(__file__).parent / "codes_plans.yaml"
 
 Kind = Literal["rule", "advice", "property", "code"]
 
@@ -49,7 +51,8 @@ class Explanation:
     """A code, the sentence that holds where it is not found, and what else is known of it.
 
     `severity` is that of its worst finding, None where it depends. `page` is the page of
-    docs/language that shows it.
+    docs/language that shows it. `breaks` are the changes of the plan `of` (old text, new text)
+    that bring a code about which is no rule.
     """
 
     code: str
@@ -58,6 +61,24 @@ class Explanation:
     severity: Severity | None = None
     entry: Entry | None = None
     page: str | None = None
+    of: str = "text"
+    breaks: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def example(self) -> str | None:
+        """A whole plan in which the code is found; None without one."""
+        if self.entry is not None:
+            return self.entry.trips
+        if (text := self.sound) is None:
+            return None
+        for old, new in self.breaks:
+            text = text.replace(old, new, 1)
+        return text
+
+    @property
+    def sound(self) -> str | None:
+        """The plan of an example that is no rule's, before it was broken."""
+        return _plans()[self.of] if self.breaks else None
 
     @property
     def severities(self) -> tuple[str, ...]:
@@ -99,7 +120,14 @@ def explanations() -> Mapping[str, Explanation]:
         for prop in (*PROVED, *STEP, *CHAIN)
     ]
     others = [
-        Explanation(code, "code", said["says"], page=said.get("page"))
+        Explanation(
+            code,
+            "code",
+            said["says"],
+            page=said.get("page"),
+            of=said.get("in", "text"),
+            breaks=tuple(said.get("breaks", {}).items()),
+        )
         for code, said in _read(CODES).items()
     ]
     return {one.code: one for one in (*rules, *properties, *others)}
@@ -112,6 +140,11 @@ def _of_rule(rule: Rule, kind: Kind) -> Explanation:
 def _sentence(prop: Any) -> str:
     assert prop.__doc__
     return " ".join(prop.__doc__.split("\n\n")[0].split())
+
+
+@cache
+def _plans() -> Mapping[str, str]:
+    return _read(PLANS)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -57,24 +57,34 @@ def command(
 
 
 def example_findings(explained: "Explanation") -> tuple[Diagnostic, ...]:
-    """Return what the rule finds in its example, as the program tells it; () without one."""
+    """Return what is found under this code in its example, as `check` tells it; () without one."""
     from curriculum.check.advice import every_rule
+    from curriculum.cli.load import judged
     from curriculum.compile import compile_text
 
-    if explained.entry is None or explained.entry.trips is None:
+    if explained.example is None:
         return ()
-    plan = compile_text(explained.entry.trips, EXAMPLE).plan
+    compiled = compile_text(explained.example, EXAMPLE)
+    if explained.kind == "code":
+        return tuple(one for one in judged(compiled).findings if one.rule == explained.code)
     rule = next(rule for rule in every_rule() if rule.code == explained.code)
-    return () if plan is None else tuple(rule.check(plan))
+    return () if compiled.plan is None else tuple(rule.check(compiled.plan))
 
 
 def example_text(explained: "Explanation") -> str:
     """Return the findings of the example as `check` prints them, without a line break at the end"""
     from curriculum.findings import text_of
 
-    assert explained.entry is not None
-    known = {EXAMPLE: explained.entry.trips or ""}
+    known = {EXAMPLE: explained.example or ""}
     return text_of(example_findings(explained), known=known).rstrip("\n")
+
+
+def mended_lines(explained: "Explanation") -> list[str]:
+    """Return the lines of the example that are written differently in the plan it was made from"""
+    from difflib import ndiff
+
+    broken, sound = (explained.example or "").splitlines(), (explained.sound or "").splitlines()
+    return [line.rstrip() for line in ndiff(broken, sound) if line[0] in "-+"]
 
 
 def mended_command(mend: tuple[str, ...]) -> str:
@@ -116,20 +126,23 @@ def _told(explained: "Explanation") -> Iterator[str]:
         yield ""
         yield "tested on every plan; where it fails, the program is wrong, not the plan"
     said = explained.entry
-    if said is None:
+    if said is not None:
+        parts = {"why": said.why, "seen": said.seen, "source": said.source, "when": said.domain}
+        for head, text in parts.items():
+            if text is not None:
+                yield ""
+                yield from wrap(
+                    f"{head:<8}{text}", WIDTH, subsequent_indent=" " * 8, break_on_hyphens=False
+                )
+    if explained.example is None:
         return
-    parts = {"why": said.why, "seen": said.seen, "source": said.source, "when": said.domain}
-    for head, text in parts.items():
-        if text is not None:
-            yield ""
-            yield from wrap(
-                f"{head:<8}{text}", WIDTH, subsequent_indent=" " * 8, break_on_hyphens=False
-            )
-    if said.trips is None:
-        return
-    yield from ("", "a plan that breaks it:", "", indent(said.trips.rstrip("\n"), "    "))
+    yield from ("", "a plan that breaks it:", "", indent(explained.example.rstrip("\n"), "    "))
     yield from ("", f"    $ curriculum check {EXAMPLE}", indent(example_text(explained), "    "))
-    yield from ("", "and one that keeps it:", "", f"    $ {mended_command(said.mend)}")
+    if said is not None:
+        yield from ("", "and one that keeps it:", "", f"    $ {mended_command(said.mend)}")
+    else:
+        yield from ("", "and what keeps it:", "")
+        yield from (f"    {line}" for line in mended_lines(explained))
 
 
 def _short_json(explained: "Explanation") -> dict[str, Any]:
@@ -147,15 +160,14 @@ def _json(explained: "Explanation") -> dict[str, Any]:
     from curriculum.findings import finding_json
 
     said = explained.entry
-    if said is None:
-        return {**_short_json(explained), "why": None, "example": None, "mend": []}
     return {
         **_short_json(explained),
-        "why": said.why,
-        "seen": said.seen,
-        "source": said.source,
-        "domain": said.domain,
-        "example": said.trips,
+        "why": said and said.why,
+        "seen": said and said.seen,
+        "source": said and said.source,
+        "domain": said and said.domain,
+        "example": explained.example,
         "findings": [finding_json(finding) for finding in example_findings(explained)],
-        "mend": list(said.mend),
+        "mend": list(said.mend) if said is not None else [],
+        "mended": explained.sound,
     }

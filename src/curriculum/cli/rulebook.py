@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
 from curriculum.check.explained import Explanation
-from curriculum.cli.explain import EXAMPLE, example_text, mended_command
+from curriculum.cli.explain import EXAMPLE, example_findings, example_text, mended_command
 
 WIDTH = 120
 
@@ -20,7 +20,7 @@ _PROPERTIES = (
 )
 _CODES = (
     "What the compiler, the claims and the audit of a run refuse. The sentence says what holds "
-    "where they are silent."
+    "where they are silent; `curriculum explain CODE` has a plan that breaks it where one file can."
 )
 
 
@@ -47,10 +47,19 @@ def _page(known: Sequence[Explanation]) -> Iterator[str]:
     others = [one for one in known if one.kind == "code"]
     if others:
         yield from ("", "## All other codes", "", *_lines(_CODES), "")
-        yield from ("| code | what holds | shown |", "| --- | --- | --- |")
+        yield from ("| code | what holds | told, for example | shown |", "| --- | --- | --- | --- |")
         for one in others:
             page = f"[{one.page}](language/{one.page}.md)" if one.page else ""
-            yield f"| `{one.code}` | {one.sentence} | {page} |"
+            yield f"| `{one.code}` | {one.sentence} | {_told(one)} | {page} |"
+
+
+def _told(one: Explanation) -> str:
+    """Say what is found in the example of a code, in a cell of a table."""
+    found = example_findings(one)
+    if not found:
+        return ""
+    words = f"{found[0].message}; {found[0].help}" if found[0].help else found[0].message
+    return words.replace("|", "\\|")
 
 
 def _lines(text: str) -> list[str]:
