@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from curriculum.allowances import Silenced
-from curriculum.compile_claims import compile_claims
+from curriculum.compile_claims import compile_claims, names_nowhere
 from curriculum.compile_draft import draft_stage
 from curriculum.compile_order import ordered
 from curriculum.compile_parts import compile_modules, compile_sources, unused_names
@@ -106,7 +106,7 @@ def _compile(text: PlanText) -> Compiled:
     findings = _each_once([*state.problems, *state.notes])
     findings = with_scales(findings, text.root, state.here)
     if any(f.severity is Severity.ERROR for f in findings):
-        return Compiled(None, findings)
+        return Compiled(None, _each_once([*findings, *names_nowhere(state, claims)]))
     plan = Plan(
         name=spec.name,
         seed=spec.seed,

@@ -48,7 +48,9 @@ def mistake_of(text: str, stop: Stop) -> Mistake:
     for number, one in enumerate(lines):
         if one.startswith("<<<<<<< "):
             what = "the file holds conflict markers: two versions of it were merged"
-            way_out = "keep one of the two, and take out the lines of `<<<<<<<`, `=======`, `>>>>>>>`"
+            way_out = (
+                "keep one of the two, and take out the lines of `<<<<<<<`, `=======`, `>>>>>>>`"
+            )
             return Mistake((number, 0), what, way_out)
     for near in (line - 1, line):
         if (odd := re.match(r" *([\xa0\u2000-\u200b\u3000])", _line(lines, near))) is not None:

@@ -47,7 +47,10 @@ def _page(known: Sequence[Explanation]) -> Iterator[str]:
     others = [one for one in known if one.kind == "code"]
     if others:
         yield from ("", "## All other codes", "", *_lines(_CODES), "")
-        yield from ("| code | what holds | told, for example | shown |", "| --- | --- | --- | --- |")
+        yield from (
+            "| code | what holds | told, for example | shown |",
+            "| --- | --- | --- | --- |",
+        )
         for one in others:
             page = f"[{one.page}](language/{one.page}.md)" if one.page else ""
             yield f"| `{one.code}` | {one.sentence} | {_told(one)} | {page} |"
