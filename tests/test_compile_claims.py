@@ -1,4 +1,4 @@
-"""Names of claims that can mean nothing are told beside a plan's other errors, and no other names"""
+"""Names of claims that can mean nothing are told beside the other errors of a plan, and no more"""
 
 import pytest
 
