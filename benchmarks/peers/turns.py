@@ -28,7 +28,7 @@ WORDS: Mapping[str, str] = {
 }
 
 
-WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "10000"}
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "100000"}
 
 
 class PeerError(RuntimeError):
@@ -48,7 +48,7 @@ class Peer:
 class Settings:
     """What a trainer may choose for itself.
 
-    Threads that wait spin `briefly` (0.1 ms, as curriculum sets it) and then sleep, or do as OpenMP
+    Threads that wait spin `briefly` (1 ms, as curriculum sets it) and then sleep, or do as OpenMP
     does where nothing is set.
     """
 

@@ -28,9 +28,9 @@ MICRO_BATCH_TOKENS = {"cpu": 8192, "cuda": 65_536}
 
 _ENVIRONMENT = {
     # Threads that wait must sleep: on two shared cores a spinning pool halves the speed of both.
-    # But not at once: to be woken takes longer than most waits of a small model, 0.1 ms at most.
+    # But not at once: to be woken takes longer than most waits, so they spin for a millisecond.
     "OMP_WAIT_POLICY": "PASSIVE",
-    "GOMP_SPINCOUNT": "10000",
+    "GOMP_SPINCOUNT": "100000",
     # The number of threads decides how sums are cut, so it may not follow the machine's load.
     "OMP_DYNAMIC": "FALSE",
     "MKL_DYNAMIC": "FALSE",
