@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from curriculum.models import fusion
-from curriculum.models.attention import packed_attention
 from curriculum.models.fusion import fuse, fused
 from curriculum.models.losses import next_token_loss
 
@@ -63,18 +62,3 @@ def test_the_loss_and_its_gradients_are_the_same_fused(weighted: bool) -> None:
         found.append((total, *torch.autograd.grad(total, (hidden, head))))
     for written, compiled in zip(*found, strict=True):
         torch.testing.assert_close(compiled, written, rtol=1e-6, atol=1e-6)
-
-
-def test_attention_in_bf16_and_its_gradients_are_the_same_fused() -> None:
-    generator = torch.Generator().manual_seed(0)
-    made = [torch.randn(150, 2, 16, generator=generator).bfloat16() for _ in range(3)]
-    q, k, v = (x.requires_grad_() for x in made)
-    found = []
-    for compiles, lengths in ((False, [70, 80]), (True, [70, 80]), (True, [150]), (False, [150])):
-        fuse(compiles)
-        cu = torch.tensor([0, *lengths]).cumsum(0).to(torch.int32)
-        out = packed_attention(q, k, v, cu, max(lengths), causal=True, scale=0.25)
-        found.append((out, *torch.autograd.grad(out.float().square().sum(), (q, k, v))))
-    for one, other in ((0, 1), (3, 2)):
-        for written, compiled in zip(found[one], found[other], strict=True):
-            torch.testing.assert_close(compiled, written)

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from curriculum.models.attention_layout import Block, layout_of
-from curriculum.models.fusion import fused
 from curriculum.models.packing import Packing
 
 SCORES_AT_ONCE = 1 << 22
@@ -39,9 +38,11 @@ def forward(q: Tensor, k: Tensor, v: Tensor, packing: Packing) -> tuple[Tensor, 
     sums = [x.new_empty(*x.shape[:2], 1, dtype=torch.float32) for x in queries]
     for block in layout.blocks:
         scores = _scores(block.own(queries), block.seen(keys), block, packing)
-        p, part_sums = _softmax(scores)
-        block.put(sums, part_sums)
-        block.put(parts, p @ block.seen(values))
+        top = scores.amax(-1, keepdim=True)
+        p = scores.sub_(top).exp2_()
+        total = p.sum(-1, keepdim=True)
+        block.put(sums, top + total.log2())
+        block.put(parts, p.div_(total).to(q.dtype) @ block.seen(values))
     lse = layout.of_q.put(sums, 1, torch.float32).squeeze(-1)
     return layout.of_q.put(parts, v.shape[-1], v.dtype), lse.mul_(log(2))
 
@@ -63,10 +64,10 @@ def backward(
     by_k, by_v = ([torch.zeros_like(x, dtype=torch.float32) for x in of] for of in (keys, values))
     for block in layout.blocks:
         rows, columns, seed = block.own(queries), block.seen(keys), block.own(seeds)
-        scores = _scores(rows, columns, block, packing)
-        p, narrow = _probabilities(scores, block.own(sums))
-        block.add(by_v, narrow.mT @ seed)
-        by_scores = _by_scores(seed @ block.seen(values).mT, block.own(owns), p)
+        p = _scores(rows, columns, block, packing).sub_(block.own(sums)).exp2_()
+        block.add(by_v, p.to(q.dtype).mT @ seed)
+        by_p = (seed @ block.seen(values).mT).float()
+        by_scores = by_p.sub_(block.own(owns)).mul_(p).to(q.dtype)
         block.put(by_q, (by_scores @ columns).mul_(packing.scale))
         block.add(by_k, by_scores.mT @ rows)
     dk = [part.mul_(packing.scale).to(k.dtype) for part in by_k]
@@ -79,41 +80,18 @@ def backward(
 
 
 def _scores(rows: Tensor, columns: Tensor, block: Block, packing: Packing) -> Tensor:
-    """Scores [N, block, seen] in float32 and over log 2 (exp2 takes a third of the time of exp).
+    """Scores [N, b, S] in float32, over log 2: exp2 takes a third of the time of exp.
 
     A causal query does not see what comes after it.
     """
     # Products of bf16 numbers are exact in float32, in whichever of the two they are held.
+    wide, scale = (rows.float(), columns.float().mT), packing.scale / log(2)
     with _products_of_bf16():
-        scores = torch.baddbmm(
-            _NOTHING, rows.float(), columns.float().mT, beta=0, alpha=packing.scale / log(2)
-        )
+        scores = torch.baddbmm(_NOTHING, *wide, beta=0, alpha=scale)
     if packing.causal:
         at = block.at.start
         scores[:, :, at:] += _later(len(rows[0]), block.num_keys - at)
     return scores
-
-
-@fused
-def _softmax(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Probabilities in bf16, and the logarithm [.., 1] of what they were divided by."""
-    top = scores.amax(-1, keepdim=True)
-    p = (scores - top).exp2_()
-    total = p.sum(-1, keepdim=True)
-    return p.div_(total).to(torch.bfloat16), top + total.log2()
-
-
-@fused
-def _probabilities(scores: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
-    """Probabilities in float32, and in bf16."""
-    p = (scores - sums).exp2_()
-    return p, p.to(torch.bfloat16)
-
-
-@fused
-def _by_scores(by_p: Tensor, own: Tensor, p: Tensor) -> Tensor:
-    """Gradient by the scores, from that by the probabilities."""
-    return by_p.float().sub_(own).mul_(p).to(torch.bfloat16)
 
 
 @contextmanager

@@ -144,7 +144,7 @@ def _laid_out(
 def _cost(starts: tuple[int, ...], block: int) -> int:
     """Scores of causal documents in such blocks, and what smaller products take longer."""
     blocks = (-(-(end - start) // block) for start, end in pairwise(starts))
-    return sum(n * (n + 1) // 2 for n in blocks) * block * (block + 10)
+    return sum(n * (n + 1) // 2 for n in blocks) * block * (block + 32)
 
 
 def _like(length: int) -> int:
