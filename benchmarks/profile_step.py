@@ -13,6 +13,7 @@ from typing import get_args
 
 from curriculum.train.launch import default_threads, prepare_environment
 from curriculum.train.summary import aligned
+from peers.ours import train_world
 from peers.world import SIZES, Documents, make_world
 
 ATTENTION = "curriculum::packed_attention"
@@ -44,16 +45,12 @@ def profiled(size: str, asked: argparse.Namespace) -> Shares:
     """Train one size, and return each part's share of the steps that were looked at."""
     from torch.profiler import ProfilerActivity, profile
 
-    from curriculum.lock import read_lock
-    from curriculum.train.console import Console, Progress
-    from curriculum.train.execute import Request, run_plan
-    from curriculum.train.launch import Launch
+    from curriculum.train.console import Progress
 
     folder = Path(tempfile.mkdtemp(prefix="curriculum-profile-"))
     try:
         steps = WARM_UP + asked.steps
         world = make_world(folder / "world", SIZES[size], steps, asked.documents)
-        lock_text = world.lock.read_text(encoding="utf-8")
         looking, done = profile(activities=[ProfilerActivity.CPU]), 0
 
         def show(progress: Progress) -> None:
@@ -64,19 +61,8 @@ def profiled(size: str, asked: argparse.Namespace) -> Shares:
             if done == steps:
                 looking.stop()
 
-        console = Console(every_s=1e9)
-        console.show = show  # type: ignore[method-assign]
-        launch = Launch(
-            world.data,
-            device="cpu",
-            precision=asked.precision,
-            threads=asked.threads,
-            compiles=asked.compile,
-            checkpoint_every_steps=1_000_000,
-            evaluates=False,
-        )
-        plan = read_lock(lock_text, world.lock.name)
-        run_plan(Request(plan, lock_text, launch, folder / "run"), console)
+        how = asked.precision, asked.threads, asked.compile
+        train_world(world.folder, folder / "run", show, *how)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     own = {event.key: event.self_cpu_time_total for event in looking.key_averages()}

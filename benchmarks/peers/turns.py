@@ -15,6 +15,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
+from curriculum.train.launch import prepare_environment
+
 Precision = Literal["fp32", "bf16", "all-bf16"]
 Waits = Literal["briefly", "openmp"]
 
@@ -28,7 +30,7 @@ WORDS: Mapping[str, str] = {
 }
 
 
-WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "100000"}
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 
 class PeerError(RuntimeError):
@@ -118,7 +120,9 @@ def running(
     words = scratch / f"{peer.name}.log"
     environment = {name: value for name, value in os.environ.items() if name not in WAITING}
     if settings.waits == "briefly":
-        environment |= WAITING
+        prepared: dict[str, str] = {}
+        prepare_environment(prepared)
+        environment |= {name: prepared[name] for name in WAITING}
     paths = [str(HERE.parent), *([str(HERE.parents[1] / "src")] if peer.module == OURS else [])]
     environment["PYTHONPATH"] = os.pathsep.join(paths)
     if not settings.compile:

@@ -22,7 +22,6 @@ from curriculum.plan import Plan, Stage, Start
 from curriculum.train import change_lock as module
 from curriculum.train import checkpoint
 from curriculum.train.audit import Report, audit
-from curriculum.train.console import Console
 from curriculum.train.execute import Request, run_plan
 from curriculum.train.launch import Launch
 from curriculum.train.ledger import read
@@ -30,18 +29,7 @@ from curriculum.train.position import Position
 from curriculum.train.rundir import RunDir
 from curriculum.train.seams import Seam, is_seam, read_seams
 from train.plans import small_plan, small_stage
-from train.worlds import write_world
-
-
-class Quiet(Console):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        Console.__init__(self)
-        self.said: list[str] = []
-
-    def say(self, sentence: str) -> None:
-        self.said.append(sentence)
+from train.worlds import Quiet, write_world
 
 
 @pytest.fixture(scope="module")

@@ -21,25 +21,13 @@ from curriculum.train import checkpoint
 from curriculum.train.audit import Report, audit
 from curriculum.train.averaging import averaged
 from curriculum.train.composing import compose
-from curriculum.train.console import Console
 from curriculum.train.execute import Request, dry_run_plan, run_plan
 from curriculum.train.handover import MemoryShelf
 from curriculum.train.launch import Launch
 from curriculum.train.position import Position
-from train.worlds import soup_plan, write_world
+from train.worlds import Quiet, soup_plan, write_world
 
 HALF = Fraction(1, 2)
-
-
-class Quiet(Console):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        Console.__init__(self)
-        self.said: list[str] = []
-
-    def say(self, sentence: str) -> None:
-        self.said.append(sentence)
 
 
 def go(

@@ -14,13 +14,12 @@ from curriculum.plan import Plan
 from curriculum.rope import Rope
 from curriculum.train import checkpoint
 from curriculum.train.audit import audit
-from curriculum.train.console import Console
 from curriculum.train.execute import Request, run_plan
 from curriculum.train.launch import Launch
 from curriculum.train.ledger import read
 from curriculum.train.position import Position
 from curriculum.train.rundir import LEDGER
-from train.worlds import dense_plan, write_world
+from train.worlds import Quiet, dense_plan, write_world
 
 SIZES: dict[str, dict[str, object]] = {
     "tied": {"qkv_bias": True, "nope_every": 2},
@@ -32,13 +31,6 @@ SIZES: dict[str, dict[str, object]] = {
         "gated": False,
     },
 }
-
-
-class Quiet(Console):
-    """Says nothing."""
-
-    def say(self, sentence: str) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")

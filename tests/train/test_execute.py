@@ -15,25 +15,13 @@ from curriculum.models.block import Block
 from curriculum.models.shapes import DecoderShape
 from curriculum.plan import Plan
 from curriculum.train import execute
-from curriculum.train.console import Console
 from curriculum.train.execute import Request, dry_run_plan, run_plan
 from curriculum.train.launch import Launch
 from curriculum.train.position import Position
 from curriculum.train.rundir import read_manifest
-from train.worlds import world_plan, write_world
+from train.worlds import Quiet, world_plan, write_world
 
 STOP = Position("text", 3)
-
-
-class Quiet(Console):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        Console.__init__(self)
-        self.said: list[str] = []
-
-    def say(self, sentence: str) -> None:
-        self.said.append(sentence)
 
 
 @pytest.fixture(scope="module")

@@ -56,6 +56,17 @@ TOWERS = {
 }
 
 
+class Quiet(Console):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        Console.__init__(self)
+        self.said: list[str] = []
+
+    def say(self, sentence: str) -> None:
+        self.said.append(sentence)
+
+
 def coca_stage() -> Stage:
     """Return a stage without an LLM: patches are counted, captions stand beside them."""
     towers = ("captioner", "text_tower", "vit")
