@@ -25,6 +25,7 @@ def test_what_the_user_set_stays() -> None:
     chosen = {"OMP_WAIT_POLICY": "ACTIVE"}
     prepare_environment(chosen)
     assert chosen["OMP_WAIT_POLICY"] == "ACTIVE"
+    assert "GOMP_SPINCOUNT" not in chosen  # it would overrule the policy
     assert chosen["MKL_CBWR"] == "AUTO,STRICT"
 
 

@@ -124,8 +124,11 @@ def prepare_environment(environment: MutableMapping[str, str] | None = None) -> 
     ('ACTIVE', 'FALSE')
     """
     target = os.environ if environment is None else environment
+    waits = target.setdefault("OMP_WAIT_POLICY", _ENVIRONMENT["OMP_WAIT_POLICY"])
     for name, value in _ENVIRONMENT.items():
-        target.setdefault(name, value)
+        # A spin count overrules the policy, so it goes with ours alone.
+        if name != "GOMP_SPINCOUNT" or waits.upper() == "PASSIVE":
+            target.setdefault(name, value)
 
 
 def keep_memory(environment: Mapping[str, str] = os.environ) -> None:
